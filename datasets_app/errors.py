@@ -1,0 +1,138 @@
+"""What can go wrong with datasets; a class per cause, the docstring is the default message."""
+
+from __future__ import annotations
+
+from goldenproject.kit.errors import BadInput, Conflict, GoldenError, NotFound
+
+
+class InvalidJson(BadInput):
+    """A value is not the JSON that golden data may hold."""
+
+    code = "invalid_json"
+
+
+class InvalidSchema(BadInput):
+    """A JSON Schema of an example type cannot be used."""
+
+    code = "invalid_schema"
+
+
+class SchemaViolation(BadInput):
+    """An example does not match its type."""
+
+    code = "schema_violation"
+
+
+class UnknownType(BadInput):
+    """There is no example type of this name."""
+
+    code = "unknown_type"
+
+
+class DuplicateExample(BadInput):
+    """The same example id occurs twice."""
+
+    code = "duplicate_example"
+
+
+class MalformedRow(BadInput):
+    """A row of a file cannot be read."""
+
+    code = "malformed_row"
+
+
+class UnknownDataset(NotFound):
+    """There is no dataset of this name."""
+
+    code = "unknown_dataset"
+
+
+class UnknownExample(NotFound):
+    """There is no such example."""
+
+    code = "unknown_example"
+
+
+class UnknownRef(NotFound):
+    """No commit, tag or branch has this name."""
+
+    code = "unknown_ref"
+
+
+class AmbiguousRef(BadInput):
+    """More than one commit begins with these digits."""
+
+    code = "ambiguous_ref"
+
+
+class InvalidRefName(BadInput):
+    """A branch or tag cannot have this name."""
+
+    code = "invalid_ref_name"
+
+
+class RefExists(Conflict):
+    """A branch or tag of this name exists already."""
+
+    code = "ref_exists"
+
+
+class RefMoved(Conflict):
+    """Somebody else moved the branch in the meantime."""
+
+    code = "ref_moved"
+
+
+class NothingToCommit(Conflict):
+    """The working copy equals the last commit."""
+
+    code = "nothing_to_commit"
+
+
+class UncommittedChanges(Conflict):
+    """The working copy has changes that are not committed."""
+
+    code = "uncommitted_changes"
+
+
+class WorktreeClosed(Conflict):
+    """This branch has no working copy."""
+
+    code = "worktree_closed"
+
+
+class MergeConflicts(Conflict):
+    """The branches changed the same fields in different ways."""
+
+    code = "merge_conflicts"
+
+
+class MergeState(Conflict):
+    """The merge is not in a state that allows this."""
+
+    code = "merge_state"
+
+
+class NoCommonHistory(Conflict):
+    """The two versions have no commit in common."""
+
+    code = "no_common_history"
+
+
+class EditConflict(Conflict):
+    """Somebody else changed this example while you had it open."""
+
+    code = "edit_conflict"
+
+
+class Redacted(Conflict):
+    """The content of this example was redacted."""
+
+    code = "redacted"
+
+
+class CorruptData(GoldenError):
+    """Stored golden data does not match its hash."""
+
+    code = "corrupt_data"
+    http_status = 500
