@@ -1,0 +1,52 @@
+from datasets_app.models.access import ApiToken, AuditEvent, Membership
+from datasets_app.models.console import ImportBatch, JobRun, SavedView, StagedRow
+from datasets_app.models.dataset import (
+    Dataset,
+    Example,
+    ExampleIdentity,
+    ExampleQuality,
+    ExampleType,
+    StoredJsonDecoder,
+    ValidationStatus,
+)
+from datasets_app.models.versioning import (
+    Blob,
+    Branch,
+    DatasetCommit,
+    DirtyExample,
+    ExampleChange,
+    Merge,
+    MergeConflict,
+    Node,
+    Redaction,
+    Tag,
+    WorktreeCount,
+)
+
+__all__ = [
+    "ApiToken",
+    "AuditEvent",
+    "Blob",
+    "Branch",
+    "Dataset",
+    "DatasetCommit",
+    "DirtyExample",
+    "Example",
+    "ExampleChange",
+    "ExampleIdentity",
+    "ExampleQuality",
+    "ExampleType",
+    "ImportBatch",
+    "JobRun",
+    "Membership",
+    "Merge",
+    "MergeConflict",
+    "Node",
+    "Redaction",
+    "SavedView",
+    "StagedRow",
+    "StoredJsonDecoder",
+    "Tag",
+    "ValidationStatus",
+    "WorktreeCount",
+]
