@@ -194,7 +194,9 @@ class DirtyExample(models.Model):
     """
 
     pk = models.CompositePrimaryKey("branch_id", "example_id")
-    branch = models.ForeignKey(Branch, on_delete=models.PROTECT, related_name="dirty", db_index=False)
+    branch = models.ForeignKey(
+        Branch, on_delete=models.PROTECT, related_name="dirty", db_index=False, db_constraint=False
+    )
     example_id = models.UUIDField()
     in_base = models.BooleanField()
     touched_by = models.IntegerField(null=True)

@@ -1,0 +1,113 @@
+"""Roles at work: of a user everywhere (Django groups) and in one dataset (memberships).
+
+A user's role in a dataset is the greatest of what the groups named after roles give everywhere and what memberships
+give there. A superuser is an administrator. A new user has none, so may do nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.backends import BaseBackend
+from django.db.models import Q, QuerySet
+
+from datasets_app.domain.roles import ALLOWED, Action, Role, roles_that_may, scopes_allow
+from datasets_app.models import Dataset, Membership
+from goldenproject.kit.errors import Forbidden
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+_CACHE = "_golden_roles"
+
+
+def _roles_of(user: Any) -> tuple[Role | None, dict[Any, Role]]:
+    """Return the user's role everywhere and by dataset id; read once per user object, that is per request."""
+    cached = getattr(user, _CACHE, None)
+    if cached is not None:
+        return cached  # type: ignore[no-any-return]
+    everywhere: Role | None = None
+    by_dataset: dict[Any, Role] = {}
+    if user.is_superuser:
+        everywhere = Role.ADMINISTRATOR
+    else:
+        groups = list(user.groups.values_list("pk", "name"))
+        for _, name in groups:
+            if name in Role:
+                everywhere = _greater(everywhere, Role(name))
+        rows = Membership.objects.filter(Q(user=user) | Q(group__in=[pk for pk, _ in groups]))
+        for dataset_id, role in rows.values_list("dataset_id", "role"):
+            by_dataset[dataset_id] = _greater(by_dataset.get(dataset_id), Role(role))
+    setattr(user, _CACHE, (everywhere, by_dataset))
+    return everywhere, by_dataset
+
+
+def _greater(a: Role | None, b: Role) -> Role:
+    return b if a is None or _RANK[b] > _RANK[a] else a
+
+
+def role_in(user: Any, dataset: Dataset | None = None) -> Role | None:
+    """Return the role of `user` in `dataset`, or everywhere when no dataset is given."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return None
+    everywhere, by_dataset = _roles_of(user)
+    if dataset is None or dataset.pk not in by_dataset:
+        return everywhere
+    return _greater(everywhere, by_dataset[dataset.pk])
+
+
+def may(user: Any, action: Action, dataset: Dataset | None = None, *, token: Any = None) -> bool:
+    """Tell whether `user` (through `token`, when there is one) may do `action` in `dataset`.
+
+    Without a dataset it asks for the right everywhere.
+    """
+    if token is not None and not scopes_allow(token.scopes, action):
+        return False
+    role = role_in(user, dataset)
+    return role is not None and action in ALLOWED[role]
+
+
+def may_somewhere(user: Any, action: Action) -> bool:
+    """Tell whether `user` may do `action` in any dataset at all: whether a menu entry makes sense."""
+    if may(user, action):
+        return True
+    if user is None or not user.is_authenticated or not user.is_active:
+        return False
+    return any(action in ALLOWED[role] for role in _roles_of(user)[1].values())
+
+
+def require(user: Any, action: Action, dataset: Dataset | None = None, *, token: Any = None) -> None:
+    """Raise Forbidden, naming the roles that may, unless `may`."""
+    if may(user, action, dataset, token=token):
+        return
+    names = ", ".join(role.title for role in Role if role in roles_that_may(action))
+    where = f" in dataset “{dataset}”" if dataset is not None else ""
+    if token is not None and not scopes_allow(token.scopes, action):
+        raise Forbidden(f"This token's scopes {list(token.scopes)} do not allow “{action}”{where}.")
+    raise Forbidden(f"You may not “{action}”{where}.", hint=f"Roles that may: {names}.")
+
+
+def allowed_datasets(user: Any, action: Action = Action.VIEW) -> QuerySet[Dataset]:
+    """Return the datasets in which `user` may do `action`."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return Dataset.objects.none()
+    everywhere, by_dataset = _roles_of(user)
+    if everywhere is not None and action in ALLOWED[everywhere]:
+        return Dataset.objects.all()
+    return Dataset.objects.filter(pk__in=[pk for pk, role in by_dataset.items() if action in ALLOWED[role]])
+
+
+class MembershipBackend(BaseBackend):
+    """Answers Django's own permission questions from the same roles, so that no admin page knows another rule."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        app_label, _, name = perm.partition(".")
+        if app_label not in ("datasets_app", "labeling_app", "exports_app"):
+            return False
+        verb = name.partition("_")[0]
+        action = Action.VIEW if verb == "view" else Action.EDIT
+        dataset = obj if isinstance(obj, Dataset) else getattr(obj, "dataset", None)
+        if dataset is None and obj is None:
+            return may_somewhere(user_obj, action)
+        return may(user_obj, action, dataset)
+
+    def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
+        return app_label in ("datasets_app", "labeling_app", "exports_app") and may_somewhere(user_obj, Action.VIEW)
