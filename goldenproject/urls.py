@@ -1,0 +1,28 @@
+"""The addresses of the whole site: each app names its own in its `urls` module."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+
+def alive(_request: HttpRequest) -> HttpResponse:
+    """Answer a load balancer's question whether this process serves."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("healthz", alive, name="healthz"),
+]
+# the apps' addresses go before the admin's, which takes all that begins with admin/
+for app in ("datasets_app", "labeling_app", "exports_app"):
+    if find_spec(f"{app}.urls") is not None:
+        urlpatterns.append(path("", include(f"{app}.urls")))
+    if find_spec(f"{app}.api") is not None and find_spec(f"{app}.api.urls") is not None:
+        urlpatterns.append(path("api/v1/", include(f"{app}.api.urls")))
+urlpatterns.append(path("admin/", admin.site.urls))
