@@ -113,7 +113,14 @@ def _server_uid() -> int:
         except KeyError:
             useradd = shutil.which("useradd")
             if attempt == 0 and useradd:
-                command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
+                command = [
+                    useradd,
+                    "--system",
+                    "--no-create-home",
+                    "--shell",
+                    "/usr/sbin/nologin",
+                    SERVER_USER,
+                ]
                 subprocess.run(command, check=False, capture_output=True)  # noqa: S603
     return pwd.getpwnam("nobody").pw_uid
 
@@ -128,7 +135,10 @@ def _can(uid: int | None, flag: str, path: Path) -> bool:
     """Tell whether the user may do what test(1)'s `flag` names with `path`; parent folders count."""
     if uid is None:
         return True
-    return subprocess.run(["/usr/bin/test", flag, str(path)], cwd="/", check=False, **_as_user(uid)).returncode == 0  # noqa: S603
+    return (
+        subprocess.run(["/usr/bin/test", flag, str(path)], cwd="/", check=False, **_as_user(uid)).returncode
+        == 0
+    )  # noqa: S603
 
 
 @cache
@@ -263,7 +273,9 @@ def _write_secret(path: Path, secret: str, uid: int | None) -> None:
 
 def _check_version(cluster: Cluster) -> None:
     found = (cluster.folder / "PG_VERSION").read_text().strip()
-    done = subprocess.run([str(cluster.binary("postgres")), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(
+        [str(cluster.binary("postgres")), "--version"], capture_output=True, text=True, check=True
+    )  # noqa: S603
     expected = done.stdout.split()[-1].partition(".")[0]
     if found != expected:
         raise EmbeddedServerFailed(

@@ -209,7 +209,9 @@ def _pid_file(cluster: Cluster) -> list[str]:
 def _is_postgres_of(pid: int, cluster: Cluster) -> bool:
     process = Path(f"/proc/{pid}")
     if not Path("/proc/self").exists():  # macOS: no such folder, so ask for the name alone
-        name = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        name = subprocess.run(
+            ["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )  # noqa: S603, S607
         return "postgres" in name.stdout
     try:
         return (
@@ -250,7 +252,9 @@ def _process_ids() -> list[int]:
 
 def _is_orphan(pid: int, cluster: Cluster) -> bool:
     try:
-        return Path(os.readlink(f"/proc/{pid}/cwd")) == cluster.folder.resolve() and _is_postgres_of(pid, cluster)
+        return Path(os.readlink(f"/proc/{pid}/cwd")) == cluster.folder.resolve() and _is_postgres_of(
+            pid, cluster
+        )
     except OSError:
         return False
 

@@ -43,7 +43,9 @@ def required(name: str, what: str) -> str:
     """Return a variable that has no default. Raises ImproperlyConfigured when it is missing or empty."""
     value = os.environ.get(name, "").strip()
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set; expected {what}. Set it in the environment of this process.")
+        raise ImproperlyConfigured(
+            f"{name} is not set; expected {what}. Set it in the environment of this process."
+        )
     return value
 
 

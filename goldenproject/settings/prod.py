@@ -13,7 +13,9 @@ SECRET_KEY = environment.required("GOLDEN_SECRET_KEY", "a random secret of at le
 environment.required("GOLDEN_ALLOWED_HOSTS", "host names separated by commas, such as golden.example.org")
 ALLOWED_HOSTS = environment.words("GOLDEN_ALLOWED_HOSTS")
 if "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("GOLDEN_ALLOWED_HOSTS: found '*', expected host names: any host would be believed.")
+    raise ImproperlyConfigured(
+        "GOLDEN_ALLOWED_HOSTS: found '*', expected host names: any host would be believed."
+    )
 
 CSRF_TRUSTED_ORIGINS = environment.words(
     "GOLDEN_TRUSTED_ORIGINS", ",".join(f"https://{host.lstrip('.')}" for host in ALLOWED_HOSTS)

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import os
+import tempfile
+from pathlib import Path
 
-from goldenproject.settings.base import *  # noqa: F403
-from goldenproject.settings.base import AUTHENTICATION_BACKENDS, DATABASES, REST_FRAMEWORK
+from goldenproject.database import make_data_dir
+
+# Before the base reads the environment: tests never touch the installation's own data.
+# One server per checkout and user, shared by the parallel workers, stopped by the last of them.
+_KEY = hashlib.sha256(f"{os.getuid()} {Path(__file__).resolve()}".encode()).hexdigest()[:12]
+os.environ["GOLDEN_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"golden-tests-{_KEY}")
+os.environ["GOLDEN_POSTGRES_DURABLE"] = "no"
+
+from goldenproject.settings.base import *  # noqa: E402, F403
+from goldenproject.settings.base import (  # noqa: E402
+    AUTHENTICATION_BACKENDS,
+    DATABASES,
+    GOLDEN_DATA_DIR,
+    REST_FRAMEWORK,
+    STATIC_ROOT,
+)
+
+make_data_dir(GOLDEN_DATA_DIR)
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns when it is missing
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
