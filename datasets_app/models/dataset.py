@@ -120,10 +120,6 @@ class ExampleIdentity(models.Model):
     def __str__(self) -> str:
         return self.external_id if self.external_id is not None else str(self.pk)
 
-    @staticmethod
-    def uuid_for_external_id(dataset_id: uuid.UUID, external_id: str) -> uuid.UUID:
-        return uuid.uuid5(dataset_id, "id:" + external_id)
-
 
 class ValidationStatus(models.TextChoices):
     PENDING = "pending"

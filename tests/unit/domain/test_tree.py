@@ -126,14 +126,18 @@ def test_update__one_change_in_ten_thousand__writes_only_its_path() -> None:
 
 def test_update__nothing_really_changes__keeps_the_root_and_writes_nothing() -> None:
     built = tree.build({example(n): content(n) for n in range(200)})
-    written = tree.update(built.root, {example(5): content(5), example(999): None}, tree.DictSource(built.nodes))
+    written = tree.update(
+        built.root, {example(5): content(5), example(999): None}, tree.DictSource(built.nodes)
+    )
     assert (written.root, written.count, written.nodes, written.changes) == (built.root, 200, {}, [])
 
 
 def test_leaves__in_small_batches__come_in_the_order_of_keys() -> None:
     built = tree.build({example(n): content(n) for n in range(3000)})
     source = tree.DictSource(built.nodes)
-    found = [u for bodies in tree.leaves(built.root, source, batch=7) for b in bodies for u in tree.leaf_entries(b)]
+    found = [
+        u for bodies in tree.leaves(built.root, source, batch=7) for b in bodies for u in tree.leaf_entries(b)
+    ]
     assert found == sorted(found, key=tree.key_of)
     assert len(found) == 3000
 

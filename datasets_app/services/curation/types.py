@@ -1,0 +1,95 @@
+"""Example types: compiled once per change, checked when they are saved."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from datasets_app.domain.schema_types import CompiledType, Violation, check_schema
+from datasets_app.errors import SchemaViolation, UnknownType
+from datasets_app.models import ExampleType
+from datasets_app.services.access import record
+from goldenproject.kit.audit import acting
+from goldenproject.kit.retries import retried
+
+_compiled: dict[int, tuple[Any, CompiledType]] = {}
+_lock = threading.Lock()
+
+
+def get_type(name: str) -> ExampleType:
+    """Return an example type by name. Raises UnknownType."""
+    found = ExampleType.objects.filter(name=name).first()
+    if found is None:
+        names = ", ".join(ExampleType.objects.values_list("name", flat=True))
+        raise UnknownType(f"There is no example type “{name}”.", hint=f"Types: {names}.")
+    return found
+
+
+def compiled(example_type: ExampleType) -> CompiledType:
+    """Return the validator of a type; kept in the process until the type's definition changes."""
+    definition = (
+        example_type.input_schema,
+        example_type.output_schema,
+        example_type.required_fields,
+        example_type.class_field,
+        example_type.name,
+    )
+    with _lock:
+        kept = _compiled.get(example_type.pk)
+        if kept is not None and kept[0] == definition:
+            return kept[1]
+        made = CompiledType(
+            name=example_type.name,
+            input_schema=example_type.input_schema,
+            output_schema=example_type.output_schema,
+            required_fields=tuple(example_type.required_fields),
+            class_field=example_type.class_field,
+        )
+        if example_type.pk is not None:
+            _compiled[example_type.pk] = (definition, made)
+        return made
+
+
+def check_content(
+    example_type: ExampleType, input_data: Any, expected_output: Any, *, where: str = "", require_output: bool = False
+) -> None:
+    """Raise SchemaViolation naming every JSON path of an example that its type does not allow."""
+    violations = compiled(example_type).validate(input_data, expected_output, require_output=require_output)
+    if violations:
+        raise SchemaViolation(
+            violation_message(violations, where or f"this example of type “{example_type.name}”"),
+            violations=[violation_dict(v) for v in violations],
+        )
+
+
+def violation_message(violations: list[Violation], where: str) -> str:
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return f"{first.path} in {where}: {first.message}{more}"
+
+
+def violation_dict(violation: Violation) -> dict[str, Any]:
+    return {
+        "path": violation.path,
+        "message": violation.message,
+        "found": violation.found,
+        "expected": violation.expected,
+    }
+
+
+@retried()
+def save_type(*, example_type: ExampleType, actor: Any) -> ExampleType:
+    """Save a new or changed type after its schemas were checked. Examples that are there already are not touched."""
+    check_schema(example_type.input_schema)
+    check_schema(example_type.output_schema)
+    CompiledType(
+        name=example_type.name,
+        input_schema=example_type.input_schema,
+        output_schema=example_type.output_schema,
+        required_fields=tuple(example_type.required_fields),
+        class_field=example_type.class_field,
+    )
+    with acting(actor, f"type {example_type.name}"):
+        example_type.save()
+        record(actor, "type.save", None, example_type.name)
+    return example_type

@@ -1,0 +1,122 @@
+"""Put many prepared examples into a working copy as sets: new ones inserted, changed ones updated, equal ones left alone.
+
+The rows come in batches through the temporary table golden_import. The statements of a batch:
+identities that are new (in the order of the file), rows that are new, rows that differ.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from datasets_app.models import Branch
+from goldenproject.kit.database_io import binary_cursor, copy_rows
+
+
+class PreparedExample(NamedTuple):
+    """An example that passed every check, as JSON texts. `labels` and `metadata` are None where the file has none."""
+
+    line: int
+    example_id: uuid.UUID
+    external_id: str | None
+    type_id: int
+    input_data: str
+    expected_output: str | None
+    labels: str | None
+    metadata: str | None
+    search_text: str
+
+
+@dataclass
+class UpsertCounts:
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+
+_COLUMN_TYPES = ["int8", "uuid", "text", "int8", "text", "text", "text", "text", "text"]
+_CREATE = """
+    CREATE TEMP TABLE golden_import (line bigint, example_id uuid, external_id text, type_id bigint, input_data text,
+        expected_output text, labels text, metadata text, search_text text) ON COMMIT DROP
+"""
+# An id from outside may be known under another UUID when it came with a backup of another tool.
+_KNOWN_IDS = """
+    UPDATE golden_import g SET example_id = i.id FROM datasets_app_exampleidentity i
+     WHERE i.dataset_id = %s AND i.external_id = g.external_id AND i.id <> g.example_id
+"""
+_ADD_IDENTITIES = """
+    INSERT INTO datasets_app_exampleidentity (id, dataset_id, external_id, ordinal)
+    SELECT g.example_id, %s, g.external_id, nextval('golden_ordinal_seq')
+      FROM (SELECT example_id, external_id FROM golden_import g
+             WHERE NOT EXISTS (SELECT 1 FROM datasets_app_exampleidentity i WHERE i.id = g.example_id)
+             ORDER BY line) g
+"""
+_UPDATE_CHANGED = """
+    UPDATE datasets_app_example e
+       SET example_type_id = g.type_id, input_data = g.input_data, expected_output = g.expected_output,
+           labels = coalesce(g.labels, e.labels), metadata = coalesce(g.metadata, e.metadata),
+           validation_status = CASE WHEN (e.input_data, e.expected_output, e.example_type_id)
+               IS DISTINCT FROM (g.input_data, g.expected_output, g.type_id) THEN 'pending' ELSE e.validation_status END,
+           updated_at = statement_timestamp()
+      FROM (SELECT example_id, type_id, input_data::jsonb, expected_output::jsonb, labels::jsonb, metadata::jsonb
+              FROM golden_import) g
+     WHERE e.branch_id = %s AND e.example_id = g.example_id
+       AND (e.example_type_id, e.input_data, e.expected_output, e.labels, e.metadata) IS DISTINCT FROM
+           (g.type_id, g.input_data, g.expected_output, coalesce(g.labels, e.labels), coalesce(g.metadata, e.metadata))
+"""
+_ADD_ROWS = """
+    INSERT INTO datasets_app_example (branch_id, example_id, ordinal, example_type_id, input_data, expected_output,
+           labels, metadata, provenance, validation_status, search_text)
+    SELECT %s, i.id, i.ordinal, g.type_id, g.input_data::jsonb, g.expected_output::jsonb,
+           coalesce(g.labels, '{}')::jsonb, coalesce(g.metadata, '{}')::jsonb, '{}', 'pending', lower(g.search_text)
+      FROM golden_import g JOIN datasets_app_exampleidentity i ON i.id = g.example_id
+     WHERE NOT EXISTS (SELECT 1 FROM datasets_app_example e WHERE e.branch_id = %s AND e.example_id = g.example_id)
+     ORDER BY i.ordinal
+"""
+
+
+class BulkUpsert:
+    """Writes batches into one working copy; must run inside the transaction of its caller."""
+
+    def __init__(self, branch: Branch) -> None:
+        self._branch = branch
+        self.counts = UpsertCounts()
+        with binary_cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS golden_import")
+            cursor.execute(_CREATE)
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM datasets_app_exampleidentity WHERE dataset_id = %s)", [branch.dataset_id]
+            )
+            self._has_identities = bool(cursor.fetchone()[0])  # type: ignore[index]
+
+    def write(self, examples: Iterable[PreparedExample]) -> int:
+        """Write one batch and return its size. A UUID may come once only in all batches together."""
+        size = copy_rows("COPY golden_import FROM STDIN (FORMAT BINARY)", examples, _COLUMN_TYPES)
+        self.write_staged(size)
+        return size
+
+    def write_staged(self, size: int) -> None:
+        """Write what stands in golden_import, and empty it."""
+        branch = self._branch
+        with binary_cursor() as cursor:
+            cursor.execute("ANALYZE golden_import (example_id)")
+            if self._has_identities:
+                cursor.execute(_KNOWN_IDS, [branch.dataset_id])
+            cursor.execute(_ADD_IDENTITIES, [branch.dataset_id])
+            changed = 0
+            if self._has_identities:
+                cursor.execute(_UPDATE_CHANGED, [branch.pk])
+                changed = cursor.rowcount
+            cursor.execute(_ADD_ROWS, [branch.pk, branch.pk])
+            added = cursor.rowcount
+            cursor.execute("TRUNCATE golden_import")
+        self.counts.added += added
+        self.counts.changed += changed
+        self.counts.unchanged += size - added - changed
+
+    def close(self) -> UpsertCounts:
+        with binary_cursor() as cursor:
+            cursor.execute("DROP TABLE golden_import")
+        return self.counts

@@ -1,0 +1,63 @@
+"""Sets in and out of PostgreSQL: binary cursors, COPY and server-side streams on Django's own connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from goldenproject.kit.clock import random_uuid
+
+
+@contextmanager
+def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
+    """Yield a psycopg cursor that binds on the server and reads binary: the fast way for many hashes."""
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.format = psycopg.pq.Format.BINARY
+        yield cursor
+
+
+def copy_rows(statement: str, rows: Iterable[Sequence[Any]], types: Sequence[str]) -> int:
+    """Send `rows` through `statement` (COPY … FROM STDIN (FORMAT BINARY)) and return how many there were.
+
+    `types` names the PostgreSQL type of each column: binary COPY converts nothing.
+    """
+    count = 0
+    with binary_cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[arg-type]
+        copy.set_types(list(types))
+        write_row = copy.write_row
+        for row in rows:
+            write_row(row)
+            count += 1
+    return count
+
+
+def stream(sql: str, parameters: Sequence[Any] = (), *, chunk_rows: int = 5000) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of a query in lists of `chunk_rows`, through a cursor of the server: flat memory.
+
+    Must run inside a transaction, which also gives the whole stream one snapshot.
+    """
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    with raw.cursor(name=f"golden_{random_uuid().hex}") as cursor:
+        cursor.itersize = chunk_rows
+        cursor.execute(sql, parameters)  # type: ignore[arg-type]
+        while rows := cursor.fetchmany(chunk_rows):
+            yield rows
+
+
+def advisory_lock(name: str) -> None:
+    """Wait for the lock `name` and hold it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def try_advisory_lock(name: str) -> bool:
+    """Take the lock `name` until the transaction ends, or return False at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return bool(cursor.fetchone()[0])
