@@ -121,7 +121,7 @@ def _server_uid() -> int:
                     "/usr/sbin/nologin",
                     SERVER_USER,
                 ]
-                subprocess.run(command, check=False, capture_output=True)  # noqa: S603
+                subprocess.run(command, check=False, capture_output=True)
     return pwd.getpwnam("nobody").pw_uid
 
 
@@ -138,7 +138,7 @@ def _can(uid: int | None, flag: str, path: Path) -> bool:
     return (
         subprocess.run(["/usr/bin/test", flag, str(path)], cwd="/", check=False, **_as_user(uid)).returncode
         == 0
-    )  # noqa: S603
+    )
 
 
 @cache
@@ -207,7 +207,7 @@ def _initialise(cluster: Cluster) -> None:
     _write_secret(handed_over, password, cluster.server_uid)
     try:
         for locale in ("C.UTF-8", "C"):
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 [
                     str(cluster.binary("initdb")),
                     f"--pgdata={fresh}",
@@ -248,7 +248,7 @@ def _initialise(cluster: Cluster) -> None:
 
 def _create_database(cluster: Cluster, fresh: Path) -> None:
     """Create the application's database in single-user mode: nobody can see the cluster before it is complete."""
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [str(cluster.binary("postgres")), "--single", "-D", str(fresh), "postgres"],
         input=f"CREATE DATABASE {EMBEDDED_DATABASE}\n",
         capture_output=True,
@@ -275,7 +275,7 @@ def _check_version(cluster: Cluster) -> None:
     found = (cluster.folder / "PG_VERSION").read_text().strip()
     done = subprocess.run(
         [str(cluster.binary("postgres")), "--version"], capture_output=True, text=True, check=True
-    )  # noqa: S603
+    )
     expected = done.stdout.split()[-1].partition(".")[0]
     if found != expected:
         raise EmbeddedServerFailed(
@@ -321,7 +321,7 @@ def _configure(cluster: Cluster, *, durable: bool) -> None:
 
 @cache
 def _configure_arguments(pg_config: Path) -> str:
-    return subprocess.run([str(pg_config), "--configure"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return subprocess.run([str(pg_config), "--configure"], capture_output=True, text=True, check=False).stdout
 
 
 def _built_with(cluster: Cluster, argument: str) -> bool:

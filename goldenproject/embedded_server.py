@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from goldenproject.database import EMBEDDED_DATABASE, make_data_dir
+from goldenproject.database import make_data_dir
 from goldenproject.embedded_cluster import Cluster, EmbeddedServerFailed, prepare_cluster
 
 _POLL_S = 0.02
@@ -109,7 +109,7 @@ class EmbeddedServer:
             cluster.log.replace(cluster.log.with_suffix(".log.1"))
         with cluster.log.open("ab") as log:
             cluster.log_start = log.tell()
-            self._postmaster = subprocess.Popen(  # noqa: S603 - our own binary
+            self._postmaster = subprocess.Popen(
                 [str(cluster.binary("postgres")), "-D", str(cluster.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -173,6 +173,12 @@ def ensure_running(data_dir: Path, *, durable: bool = True) -> Address:
         return Address(str(cluster.socket_folder), cluster.port, cluster.user, cluster.password())
 
 
+def is_alive(data_dir: Path) -> bool:
+    """Tell whether the server that this process holds a lease on still lives. Starts nothing."""
+    lease = _leases.get(data_dir.absolute())
+    return lease is None or postmaster_pid(lease.cluster) is not None
+
+
 def release_all() -> None:
     """Give back the leases of this process; at its exit this happens by itself."""
     with _guard:
@@ -211,7 +217,7 @@ def _is_postgres_of(pid: int, cluster: Cluster) -> bool:
     if not Path("/proc/self").exists():  # macOS: no such folder, so ask for the name alone
         name = subprocess.run(
             ["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )  # noqa: S603, S607
+        )
         return "postgres" in name.stdout
     try:
         return (
@@ -267,11 +273,11 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 __all__ = [
-    "EMBEDDED_DATABASE",
     "Address",
     "EmbeddedServer",
     "EmbeddedServerFailed",
     "ensure_running",
+    "is_alive",
     "postmaster_pid",
     "postmaster_state",
     "release_all",
