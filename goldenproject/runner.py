@@ -18,7 +18,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from goldenproject.database import make_data_dir
 from goldenproject.kit.errors import BadInput, Conflict, Unavailable
@@ -166,7 +166,8 @@ def _load_demo(administrator: object, say: Say) -> None:
             raise
         return
     say("Loading the demo data …")
-    load_demo(actor=administrator)
+    with transaction.atomic():  # whole or not at all, also when somebody stops it halfway
+        load_demo(actor=administrator)
 
 
 def _worker_command(options: ServeOptions) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -33,6 +34,21 @@ def copy_rows(statement: str, rows: Iterable[Sequence[Any]], types: Sequence[str
         for row in rows:
             write_row(row)
             count += 1
+    return count
+
+
+def copy_rows_in_parts(
+    statement: str, rows: Iterable[Sequence[Any]], types: Sequence[str], *, part_rows: int = 20_000
+) -> int:
+    """Do as `copy_rows`, for small rows whose iterator itself queries this connection.
+
+    A connection inside COPY waits for data alone: a query between two rows would wait for ever. So each part is read
+    before its COPY begins.
+    """
+    source = iter(rows)
+    count = 0
+    while part := list(islice(source, part_rows)):
+        count += copy_rows(statement, part, types)
     return count
 
 

@@ -14,7 +14,7 @@ from datasets_app.errors import Redacted, UnknownExample
 from datasets_app.models import DatasetCommit
 from datasets_app.services.versioning.comparing import identities
 from datasets_app.services.versioning.store import NodeStore, blob_texts
-from goldenproject.kit.database_io import binary_cursor, copy_rows, stream
+from goldenproject.kit.database_io import binary_cursor, copy_rows_in_parts, stream
 
 _SCAN_AHEAD = 4
 _STREAM_ROWS = 5000
@@ -116,7 +116,7 @@ def load_version_table(commit: DatasetCommit) -> None:
     with binary_cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS golden_version")
         cursor.execute("CREATE TEMP TABLE golden_version (example_id uuid, hash bytea) ON COMMIT DROP")
-        copy_rows(
+        copy_rows_in_parts(
             "COPY golden_version FROM STDIN (FORMAT BINARY)",
             ((uuid.UUID(bytes=u), h) for u, h in tree.entries(commit.root, NodeStore())),
             ["uuid", "bytea"],

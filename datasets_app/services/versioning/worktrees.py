@@ -19,7 +19,7 @@ from datasets_app.services.versioning.refs import create_branch, resolve
 from datasets_app.services.versioning.store import NodeStore
 from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
-from goldenproject.kit.database_io import binary_cursor, copy_rows
+from goldenproject.kit.database_io import binary_cursor, copy_rows_in_parts
 from goldenproject.kit.errors import Conflict
 from goldenproject.kit.retries import retried
 
@@ -256,7 +256,7 @@ def _put_rows(branch: Branch, entries: Iterable[tuple[bytes, bytes]]) -> None:
     with binary_cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS golden_target")
         cursor.execute(_TARGET)
-        copied = copy_rows(
+        copied = copy_rows_in_parts(
             "COPY golden_target FROM STDIN (FORMAT BINARY)",
             ((uuid.UUID(bytes=key), content) for key, content in entries),
             ["uuid", "bytea"],
