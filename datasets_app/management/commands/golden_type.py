@@ -15,7 +15,15 @@ from datasets_app.services.curation.types import get_type, save_type
 from goldenproject.kit.commands import Outcome, UsageError, json_document
 from goldenproject.kit.errors import BadInput
 
-_FIELDS = ("title", "description", "input_schema", "output_schema", "class_field", "required_fields", "presentation")
+_FIELDS = (
+    "title",
+    "description",
+    "input_schema",
+    "output_schema",
+    "class_field",
+    "required_fields",
+    "presentation",
+)
 
 
 class Command(DatasetCommand):
@@ -56,7 +64,10 @@ def _all_types() -> Outcome:
     types = list(ExampleType.objects.all())
     return Outcome(
         {"types": [_document(t) for t in types]},
-        lines(line((t.name, "bold"), f"  {t.title}", f"  class: {t.class_field}" if t.class_field else "") for t in types),
+        lines(
+            line((t.name, "bold"), f"  {t.title}", f"  class: {t.class_field}" if t.class_field else "")
+            for t in types
+        ),
     )
 
 
@@ -73,5 +84,7 @@ def _read(source: str) -> dict[str, Any]:
         raise BadInput(f"{source}: found {type(definition).__name__}, expected a JSON object.")
     unknown = definition.keys() - {*_FIELDS, "name"}
     if unknown:
-        raise BadInput(f"{source}: a type has no “{min(unknown)}”.", hint=f"It may have: {', '.join(_FIELDS)}.")
+        raise BadInput(
+            f"{source}: a type has no “{min(unknown)}”.", hint=f"It may have: {', '.join(_FIELDS)}."
+        )
     return {field: value for field, value in definition.items() if field != "name"}
