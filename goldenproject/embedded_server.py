@@ -75,8 +75,12 @@ class EmbeddedServer:
         try:
             with self._start_lock():
                 file = (self.data_dir / "users").open("a")
-                fcntl.flock(file, fcntl.LOCK_SH)
-                cluster = self.ensure_started()
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH)
+                    cluster = self.ensure_started()
+                except BaseException:
+                    file.close()
+                    raise
         except PermissionError as error:
             raise EmbeddedServerFailed(
                 f"The data folder {self.data_dir} cannot be used: {error}.",
@@ -99,6 +103,7 @@ class EmbeddedServer:
         """Start the server if it does not run; call it under the start lock or while holding a lease."""
         cluster = prepare_cluster(self.data_dir, durable=self.durable)
         if postmaster_state(cluster) is None:
+            self._reap()
             self._start(cluster)
         self._wait_until_ready(cluster)
         return cluster
@@ -148,9 +153,14 @@ class EmbeddedServer:
             return
         os.kill(pid, signal.SIGINT)
         while postmaster_pid(cluster) is not None:
-            if self._postmaster is not None:
-                self._postmaster.poll()  # a child that ended must be reaped, or it seems to live on
             time.sleep(_POLL_S)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Forget the postmaster, which has ended. Only the process that started it is its parent."""
+        if self._postmaster is not None:
+            self._postmaster.wait()
+            self._postmaster = None
 
 
 def ensure_running(data_dir: Path, *, durable: bool = True) -> Address:
