@@ -47,6 +47,11 @@ def text_of_columns(columns: Sequence[Any]) -> str:
     return canonical_text(document)
 
 
+def content_hash_of_columns(columns: Sequence[Any]) -> bytes:
+    """Return the content hash of a row's `CONTENT_COLUMNS`."""
+    return content_hash(text_of_columns(columns))
+
+
 def working_contents(branch_id: int, uuids: Iterable[uuid.UUID]) -> Iterator[WorkingContent]:
     """Yield the content of those of `uuids` that have a row in the working copy of the branch."""
     with binary_cursor() as cursor:

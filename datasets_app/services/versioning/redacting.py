@@ -1,0 +1,107 @@
+"""Erase what must be erased: the text goes, the hashes stay, and everybody can see that and why it was done."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from datasets_app.domain.content import tombstone
+from datasets_app.errors import Redacted, UnknownExample
+from datasets_app.models import Dataset, Redaction
+from datasets_app.services.access import record
+from datasets_app.services.versioning.log import find_example
+from goldenproject.kit.audit import acting
+from goldenproject.kit.clock import now
+from goldenproject.kit.database_io import binary_cursor
+from goldenproject.kit.errors import BadInput
+from goldenproject.kit.retries import retried
+
+
+@dataclass(frozen=True)
+class RedactionResult:
+    """What was erased: content hashes (hex), working rows removed, history rows blanked, other examples that had the same text."""
+
+    example_id: uuid.UUID
+    blobs: tuple[str, ...]
+    working_rows: int
+    history_rows: int
+    also_in: tuple[str, ...]
+
+
+_CONTENTS = """
+    SELECT DISTINCT h FROM (SELECT new_hash AS h FROM datasets_app_examplechange WHERE example_id = %s
+                            UNION SELECT old_hash FROM datasets_app_examplechange WHERE example_id = %s) c
+     WHERE h IS NOT NULL AND NOT EXISTS (SELECT 1 FROM datasets_app_redaction r WHERE r.blob_hash = h)
+"""
+_SHARED = """
+    SELECT DISTINCT d.name || ': ' || coalesce(i.external_id, i.id::text)
+      FROM datasets_app_examplechange c
+      JOIN datasets_app_exampleidentity i ON i.id = c.example_id
+      JOIN datasets_app_dataset d ON d.id = i.dataset_id
+     WHERE c.new_hash = ANY(%s) AND c.example_id <> %s ORDER BY 1 LIMIT 100
+"""
+_BLANK_HISTORY = """
+    UPDATE datasets_app_historicalexample
+       SET input_data = %s::jsonb, expected_output = NULL, labels = '{}', metadata = '{}', provenance = '{}',
+           source_decision_id = NULL
+     WHERE example_id = %s AND NOT input_data ? 'redacted'
+"""
+
+
+@retried()
+def redact(*, dataset: Dataset, example: str | uuid.UUID, reason: str, actor: Any) -> RedactionResult:
+    """Erase every content that an example ever had, in versions, in its history and in the working copies.
+
+    Blobs become tombstones that keep their hash, so versions still verify. Other examples with the very same text
+    share the blob and lose it too; they are named. Raises UnknownExample, Redacted when it was done before, BadInput
+    without a reason. Backups made before still hold the text: they must be replaced by hand.
+    """
+    if not reason.strip():
+        raise BadInput("A redaction needs a reason; it stands in the tombstone for ever.")
+    identity = find_example(dataset, example)
+    at = now()
+    with acting(actor, "redact"), binary_cursor() as cursor:
+        cursor.execute(_CONTENTS, [identity.pk, identity.pk])
+        hashes = [row[0] for row in cursor]
+        cursor.execute("DELETE FROM datasets_app_example WHERE example_id = %s", [identity.pk])
+        rows = cursor.rowcount
+        if not hashes and not rows:
+            if Redaction.objects.filter(example_id=identity.pk).exists():
+                raise Redacted(f"Example “{identity}” was redacted already.")
+            raise UnknownExample(f"Example “{identity}” has no content to redact.")
+        stone = tombstone(identity.pk.hex, reason.strip(), at.isoformat())
+        known = actor if getattr(actor, "pk", None) is not None else None
+        Redaction.objects.bulk_create(
+            Redaction(
+                blob_hash=digest,
+                tombstone=tombstone(digest.hex(), reason.strip(), at.isoformat()),
+                dataset=dataset,
+                example_id=identity.pk,
+                reason=reason.strip(),
+                redacted_by=known,
+                redacted_at=at,
+            )
+            for digest in hashes or [identity.pk.bytes * 2]
+        )
+        cursor.execute(
+            "UPDATE datasets_app_blob b SET body = r.tombstone FROM datasets_app_redaction r "
+            "WHERE r.blob_hash = b.hash AND b.hash = ANY(%s)",
+            [hashes],
+        )
+        cursor.execute(_BLANK_HISTORY, [stone, identity.pk])
+        blanked = cursor.rowcount
+        cursor.execute("DELETE FROM datasets_app_stagedrow WHERE example_id = %s", [identity.pk])
+        cursor.execute(_SHARED, [hashes, identity.pk])
+        shared = tuple(row[0] for row in cursor)
+        result = RedactionResult(identity.pk, tuple(h.hex() for h in hashes), rows, blanked, shared)
+        record(
+            actor,
+            "redact",
+            dataset,
+            f"{identity}: {reason.strip()}",
+            contents=list(result.blobs),
+            also_in=list(shared),
+        )
+    return result
+
