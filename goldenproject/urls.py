@@ -6,8 +6,10 @@ from importlib.util import find_spec
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
+
+from datasets_app.api.site import NothingHere
 
 
 def alive(_request: HttpRequest) -> HttpResponse:
@@ -25,4 +27,5 @@ for app in ("datasets_app", "labeling_app", "exports_app"):
         urlpatterns.append(path("", include(f"{app}.urls")))
     if find_spec(f"{app}.api") is not None and find_spec(f"{app}.api.urls") is not None:
         urlpatterns.append(path("api/v1/", include(f"{app}.api.urls")))
+urlpatterns.append(re_path(r"^api/v1/", NothingHere.as_view()))  # the API answers in its own shape there too
 urlpatterns.append(path("admin/", admin.site.urls))

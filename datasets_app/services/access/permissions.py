@@ -31,7 +31,7 @@ def _roles_of(user: Any) -> tuple[Role | None, dict[Any, Role]]:
     else:
         groups = list(user.groups.values_list("pk", "name"))
         for _, name in groups:
-            if name in Role:
+            if name in list(Role):  # Python 3.11 cannot look a plain string up in an enum
                 everywhere = _greater(everywhere, Role(name))
         rows = Membership.objects.filter(Q(user=user) | Q(group__in=[pk for pk, _ in groups]))
         for dataset_id, role in rows.values_list("dataset_id", "role"):

@@ -1,0 +1,73 @@
+"""Pages by key, not by number: a page costs the same wherever it is, and rows that come or go shift nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from rest_framework import serializers
+
+from datasets_app.api.errors import InvalidCursor
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+_LARGEST_KEY = 2**63 - 1
+
+
+class PageQuery(serializers.Serializer):
+    """The query parameters of every paged list."""
+
+    limit = serializers.IntegerField(
+        min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Results on a page."
+    )
+    cursor = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=2000,
+        help_text="`next_cursor` of the page before.",
+    )
+
+
+def paged(item: type[serializers.Serializer]) -> type[serializers.Serializer]:
+    """Return the shape of a page of `item`."""
+    return type(
+        f"{item.__name__}Page",
+        (serializers.Serializer,),
+        {
+            "__doc__": "A page; `next_cursor` leads to the next one and is null on the last.",
+            "results": item(many=True),
+            "next_cursor": serializers.CharField(allow_null=True),
+        },
+    )
+
+
+def cut(rows: Sequence[Any], limit: int, key: Callable[[Any], Any]) -> tuple[Sequence[Any], str | None]:
+    """Split `limit` + 1 fetched rows into a page and the cursor behind it (None when there is no more)."""
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], encode_cursor(key(rows[limit - 1]))
+
+
+def encode_cursor(key: Any) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, kind: type) -> Any:
+    """Return the key in a cursor, None for an empty one. Raises InvalidCursor when it is not a `kind`."""
+    if not cursor:
+        return None
+    try:
+        key = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.") from error
+    if (
+        type(key) is not kind
+        or (kind is int and not 0 <= key <= _LARGEST_KEY)
+        or (kind is str and "\x00" in key)
+    ):
+        raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.")
+    return key
