@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +23,7 @@ from datasets_app.services.curation.upserting import BulkUpsert, PreparedExample
 from datasets_app.services.versioning.commits import lock_branch
 from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
+from goldenproject.kit.read_ahead import batches_ahead
 
 BATCH_ROWS = 25_000
 _CELL_FORMATS = ("csv", "tsv", "parquet")
@@ -145,7 +145,7 @@ def _write(
     upsert = BulkUpsert(branch)
     with _RefusalReport(name, options) as report:
         read = 0
-        while batch := list(islice(rows, BATCH_ROWS)):
+        for batch in batches_ahead(rows, BATCH_ROWS):
             upsert.write(report.sift(batch))
             read += len(batch)
             if progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, BinaryIO
 
 import orjson
@@ -19,6 +18,7 @@ from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import binary_cursor, copy_rows
 from goldenproject.kit.errors import Conflict
+from goldenproject.kit.read_ahead import batches_ahead
 from goldenproject.kit.retries import retried
 
 _BATCH_ROWS = 10_000
@@ -68,7 +68,7 @@ def stage_file(
             created_by=actor if getattr(actor, "pk", None) is not None else None,
         )
         read = 0
-        while part := list(islice(rows, _BATCH_ROWS)):
+        for part in batches_ahead(rows, _BATCH_ROWS):
             copy_rows(_COPY, (_staged(batch, row) for row in part), _TYPES)
             read += len(part)
             if progress:

@@ -73,7 +73,6 @@ _ADD_ROWS = """
            coalesce(g.labels, '{}')::jsonb, coalesce(g.metadata, '{}')::jsonb, '{}', 'pending', lower(g.search_text)
       FROM golden_import g JOIN datasets_app_exampleidentity i ON i.id = g.example_id
      WHERE NOT EXISTS (SELECT 1 FROM datasets_app_example e WHERE e.branch_id = %s AND e.example_id = g.example_id)
-     ORDER BY i.ordinal
 """
 
 
