@@ -19,7 +19,7 @@ def number_restorer(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
     It is the identity when the schema types no number anywhere. Where alternatives disagree (integer here, number
     there), the value stays as it is. References other than local pointers (#/…) are passed over.
     """
-    if not _mentions_number(schema):
+    if not types_numbers(schema):
         return _unchanged
     restorer = _Restorer(schema)
     return lambda value: restorer.restore(value, restorer.roots)
@@ -120,13 +120,14 @@ def _at_pointer(root: Mapping[str, Any], pointer: str) -> Any:
     return value
 
 
-def _mentions_number(schema: Any) -> bool:
+def types_numbers(schema: Any) -> bool:
+    """Whether a schema types number (not integer) anywhere, so that values may need restoring."""
     if isinstance(schema, Mapping):
         declared = schema.get("type")
         if declared == "number" or (isinstance(declared, list) and "number" in declared):
             return True
-        return any(_mentions_number(item) for item in schema.values())
-    return isinstance(schema, list) and any(_mentions_number(item) for item in schema)
+        return any(types_numbers(item) for item in schema.values())
+    return isinstance(schema, list) and any(types_numbers(item) for item in schema)
 
 
 def _unchanged(value: Any) -> Any:
