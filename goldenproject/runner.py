@@ -18,7 +18,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from goldenproject.database import make_data_dir
 from goldenproject.kit.errors import BadInput, Conflict, Unavailable
@@ -48,6 +48,12 @@ class AlreadyServed(Conflict):
     """This data folder is being served already."""
 
     code = "already_served"
+
+
+class DatabaseUnreachable(Unavailable):
+    """The database does not answer."""
+
+    code = "database_unreachable"
 
 
 class PartDied(Unavailable):
@@ -98,7 +104,7 @@ class _Part:
 def serve(options: ServeOptions, *, say: Say) -> None:
     """Run everything until Ctrl-C or SIGTERM, then stop everything and return.
 
-    Raises AddressInUse, AlreadyServed, and PartDied when a part ended by itself (after stopping the others).
+    Raises AddressInUse, AlreadyServed, DatabaseUnreachable, and PartDied when a part ended by itself (after stopping the others).
     """
     parts: list[_Part] = []
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -127,7 +133,17 @@ def serve(options: ServeOptions, *, say: Say) -> None:
 
 
 def prepare(options: ServeOptions, *, say: Say) -> None:
-    """Bring the database to this version; at the first start make the administrator and the demo data."""
+    """Bring the database to this version; at the first start make the administrator and the demo data.
+
+    Raises DatabaseUnreachable.
+    """
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise DatabaseUnreachable(
+            f"The database does not answer: {' '.join(str(error).split())}",
+            hint="Check DATABASE_URL and that the server runs, or unset DATABASE_URL to use the embedded server.",
+        ) from error
     with connection.cursor() as cursor:
         # two machines on one database may start at once
         cursor.execute("SELECT pg_advisory_lock(hashtextextended('golden migrate', 0))")
@@ -185,7 +201,7 @@ def _web_command(options: ServeOptions) -> list[str]:
         *("--threads", str(options.web_threads)),
         *("--timeout", "120"),
         *("--graceful-timeout", "20"),
-        *("--log-level", "warning"),
+        *("--log-level", "error"),
         "--no-control-socket",
     ]
 
