@@ -19,7 +19,7 @@ def merge_outcome(branch: Branch, source: str, result: MergeOutcome) -> Outcome:
     """Return what to say of a merge that was just made, or that just stopped at conflicts (exit code 3)."""
     if result.merge is not None and result.has_conflicts:
         return conflicts_outcome(branch, result.merge)
-    document = {
+    document: dict[str, Any] = {
         "dataset": branch.dataset.name,
         "branch": branch.name,
         "source": source,

@@ -73,12 +73,12 @@ def _class_tables(card: Card) -> list[str]:
     shown = sorted(totals, key=lambda name: (-totals[name], name))[:_MOST_CLASSES]
     head = "| class | " + " | ".join(part.split for part in card.parts) + " |"
     rule = "| --- |" + " ---: |" * len(card.parts)
-    rows = [
+    lines = [
         f"| {_inline(name)} | " + " | ".join(str(part.classes.get(name, 0)) for part in card.parts) + " |"
         for name in shown
     ]
     more = [f"\n… and {len(totals) - len(shown)} more classes."] if len(totals) > len(shown) else []
-    return ["## Classes", "\n".join([head, rule, *rows, *more])]
+    return ["## Classes", "\n".join([head, rule, *lines, *more])]
 
 
 def _inline(text: str) -> str:

@@ -103,8 +103,11 @@ def _people(state: Status) -> dict[str, int]:
         ._default_manager.filter(pk__in=[k for k in state.touched_by if k])
         .values_list("pk", "username")
     )
-    special = {None: "unknown or the system", SEVERAL: "several people"}
-    return {special.get(key) or known.get(key, f"user {key}"): n for key, n in state.touched_by.items()}
+    known[SEVERAL] = "several people"
+    return {
+        "unknown or the system" if key is None else known.get(key, f"user {key}"): n
+        for key, n in state.touched_by.items()
+    }
 
 
 def _text(branch: Branch, state: Status, names: list[ExampleDiff], merging: Merge | None) -> Text:
