@@ -26,7 +26,9 @@ BUILTIN_TYPES: list[dict[str, Any]] = [
         "name": "text_classification",
         "title": "Text classification",
         "description": "A text and one label of a free set.",
-        "input_schema": _object({"text": {"type": "string", "title": "Text", "minLength": 1, "x-widget": "textarea"}}, ["text"]),
+        "input_schema": _object(
+            {"text": {"type": "string", "title": "Text", "minLength": 1, "x-widget": "textarea"}}, ["text"]
+        ),
         "output_schema": _object({"label": {"type": "string", "title": "Label", "minLength": 1}}, ["label"]),
         "class_field": "label",
         "required_fields": ["input.text", "output.label"],
@@ -45,7 +47,9 @@ BUILTIN_TYPES: list[dict[str, Any]] = [
             },
             ["title"],
         ),
-        "output_schema": _object({"tier": _TIER, "confidence": _CONFIDENCE, "reasoning": _REASONING}, ["tier"]),
+        "output_schema": _object(
+            {"tier": _TIER, "confidence": _CONFIDENCE, "reasoning": _REASONING}, ["tier"]
+        ),
         "class_field": "tier",
         "required_fields": ["input.title", "output.tier"],
     },
@@ -72,7 +76,12 @@ BUILTIN_TYPES: list[dict[str, Any]] = [
             ["lead_score", "priority"],
         ),
         "class_field": "priority",
-        "required_fields": ["input.fit_score", "input.engagement_score", "output.lead_score", "output.priority"],
+        "required_fields": [
+            "input.fit_score",
+            "input.engagement_score",
+            "output.lead_score",
+            "output.priority",
+        ],
     },
     {
         "name": "company_quality",

@@ -137,7 +137,8 @@ def build_packed(packed: bytes) -> Written:
     count = len(packed) // ENTRY_BYTES
     sha256 = hashlib.sha256
     keys = np.frombuffer(
-        b"".join(sha256(packed[i : i + 16]).digest()[:16] for i in range(0, len(packed), ENTRY_BYTES)), dtype=">u8"
+        b"".join(sha256(packed[i : i + 16]).digest()[:16] for i in range(0, len(packed), ENTRY_BYTES)),
+        dtype=">u8",
     ).reshape(count, 2)
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     keys = keys[order].astype(np.uint64)

@@ -85,13 +85,17 @@ def _frozen_but_redactable(table: str, function: str) -> list[Guard]:
 def _audited(table: str, history: str, pk: str, ignored: str) -> list[Guard]:
     call = f"FOR EACH STATEMENT EXECUTE FUNCTION golden_audit('{history}', '{pk}', '{ignored}')"
     return [
-        Guard(table, "golden_audit_insert", f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows {call}"),
+        Guard(
+            table, "golden_audit_insert", f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows {call}"
+        ),
         Guard(
             table,
             "golden_audit_update",
             f"AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows {call}",
         ),
-        Guard(table, "golden_audit_delete", f"AFTER DELETE ON {table} REFERENCING OLD TABLE AS old_rows {call}"),
+        Guard(
+            table, "golden_audit_delete", f"AFTER DELETE ON {table} REFERENCING OLD TABLE AS old_rows {call}"
+        ),
         Guard(
             table,
             "golden_no_truncate",

@@ -101,7 +101,7 @@ class ExampleChange(models.Model):
 
     @property
     def change_type(self) -> str:
-        """"added", "removed" or "modified"."""
+        """ "added", "removed" or "modified"."""
         if self.old_hash is None:
             return "added"
         return "removed" if self.new_hash is None else "modified"
@@ -294,5 +294,3 @@ class Redaction(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
     redacted_at = models.DateTimeField(db_default=Now(), editable=False)
-
-

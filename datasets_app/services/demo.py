@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 from datasets_app.models import Dataset, Example
-from datasets_app.services.curation.examples import bulk_upsert, set_status, update_example
 from datasets_app.services.curation.datasets import create_dataset
+from datasets_app.services.curation.examples import bulk_upsert, set_status, update_example
 from datasets_app.services.curation.importing import ImportOptions
 from datasets_app.services.curation.types import get_type
 from datasets_app.services.versioning.commits import commit
@@ -19,12 +19,30 @@ _SEED = 20
 _TOPICS = {
     "billing": ["my invoice", "the charge on my card", "a refund", "the yearly plan", "my receipt"],
     "delivery": ["my parcel", "the courier", "the delivery date", "a missing item", "the tracking number"],
-    "account": ["my password", "the login code", "my e-mail address", "closing my account", "two-factor sign-in"],
+    "account": [
+        "my password",
+        "the login code",
+        "my e-mail address",
+        "closing my account",
+        "two-factor sign-in",
+    ],
     "technical": ["the export button", "the mobile app", "a blank page", "the API key", "slow loading"],
 }
-_OPENINGS = ["I have a question about", "Something is wrong with", "Can you help me with", "I am still waiting on",
-             "Please tell me more about", "I need to change"]
-_ENDINGS = ["since yesterday", "for the second time", "before the weekend", "as soon as you can", "on my new phone"]
+_OPENINGS = [
+    "I have a question about",
+    "Something is wrong with",
+    "Can you help me with",
+    "I am still waiting on",
+    "Please tell me more about",
+    "I need to change",
+]
+_ENDINGS = [
+    "since yesterday",
+    "for the second time",
+    "before the weekend",
+    "as soon as you can",
+    "on my new phone",
+]
 
 
 def demo_messages(count: int, seed: int = _SEED) -> list[dict[str, Any]]:
@@ -48,7 +66,9 @@ def load_demo(*, actor: Any, count: int = 240) -> Dataset:
         actor=actor,
     )
     main = get_branch(dataset)
-    bulk_upsert(branch=main, documents=demo_messages(count), actor=actor, options=ImportOptions("text_classification"))
+    bulk_upsert(
+        branch=main, documents=demo_messages(count), actor=actor, options=ImportOptions("text_classification")
+    )
     commit(branch=main, message="Import the first messages", actor=actor)
     rows = list(Example.objects.filter(branch=main).order_by("ordinal")[:60])
     set_status(branch=main, uuids=[row.uuid for row in rows], status="validated", actor=actor)
@@ -56,9 +76,15 @@ def load_demo(*, actor: Any, count: int = 240) -> Dataset:
     create_tag(dataset=dataset, name="v0.1", message="A first version to train on", actor=actor)
     review = create_branch(dataset=dataset, name="relabel-technical", actor=actor)
     open_worktree(branch=review, actor=actor)
-    for row in Example.objects.filter(branch=review, expected_output={"label": "technical"}).order_by("ordinal")[:5]:
+    for row in Example.objects.filter(branch=review, expected_output={"label": "technical"}).order_by(
+        "ordinal"
+    )[:5]:
         update_example(example=row, actor=actor, expected_output={"label": "account"})
-    commit(branch=get_branch(dataset, "relabel-technical"), message="Login troubles belong to account", actor=actor)
+    commit(
+        branch=get_branch(dataset, "relabel-technical"),
+        message="Login troubles belong to account",
+        actor=actor,
+    )
     for row in rows[:3]:
         update_example(example=row, actor=actor, labels={"edge_case": True})
     return dataset

@@ -109,7 +109,7 @@ def capped_count(queryset: QuerySet[Any], limit: int = COUNT_LIMIT) -> int:
     return queryset.order_by()[: limit + 1].count()
 
 
-class KeysetPaginator(Paginator[Any]):
+class KeysetPaginator(Paginator):  # type: ignore[type-arg]
     """Stands where the admin wants a paginator; it never counts."""
 
     template_name = PAGES_TEMPLATE

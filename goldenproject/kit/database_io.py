@@ -52,7 +52,9 @@ def copy_rows_in_parts(
     return count
 
 
-def stream(sql: str, parameters: Sequence[Any] = (), *, chunk_rows: int = 5000) -> Iterator[list[tuple[Any, ...]]]:
+def stream(
+    sql: str, parameters: Sequence[Any] = (), *, chunk_rows: int = 5000
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows of a query in lists of `chunk_rows`, through a cursor of the server: flat memory.
 
     Must run inside a transaction, which also gives the whole stream one snapshot.

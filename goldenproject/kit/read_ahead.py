@@ -37,7 +37,7 @@ def batches_ahead(items: Iterable[T], size: int) -> Iterator[list[T]]:
                 if not offer(batch):
                     return
             offer(None)
-        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
+        except BaseException as error:
             offer(error)
 
     thread = threading.Thread(target=produce, name="read-ahead", daemon=True)

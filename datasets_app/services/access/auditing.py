@@ -8,7 +8,13 @@ from datasets_app.models import AuditEvent, Dataset
 
 
 def record(
-    actor: Any, action: str, dataset: Dataset | None = None, summary: str = "", *, succeeded: bool = True, **details: Any
+    actor: Any,
+    action: str,
+    dataset: Dataset | None = None,
+    summary: str = "",
+    *,
+    succeeded: bool = True,
+    **details: Any,
 ) -> None:
     """Add an audit event; call it inside the transaction of what it tells of."""
     known = getattr(actor, "pk", None) is not None

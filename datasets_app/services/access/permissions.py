@@ -110,4 +110,6 @@ class MembershipBackend(BaseBackend):
         return may(user_obj, action, dataset)
 
     def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
-        return app_label in ("datasets_app", "labeling_app", "exports_app") and may_somewhere(user_obj, Action.VIEW)
+        return app_label in ("datasets_app", "labeling_app", "exports_app") and may_somewhere(
+            user_obj, Action.VIEW
+        )

@@ -85,7 +85,9 @@ def _save(dataset: Dataset) -> None:
     except IntegrityError as error:
         if "name" not in str(error):
             raise
-        raise Conflict(f"There is a dataset “{dataset.name}” already.", hint="Choose another name.") from error
+        raise Conflict(
+            f"There is a dataset “{dataset.name}” already.", hint="Choose another name."
+        ) from error
 
 
 def _checked_name(name: str) -> str:

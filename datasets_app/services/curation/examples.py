@@ -42,7 +42,9 @@ def _locked_open(branch: Branch) -> Branch:
         cursor.execute("SELECT worktree FROM datasets_app_branch WHERE id = %s FOR KEY SHARE", [branch.pk])
         found = cursor.fetchone()
     if found is None or found[0] != Branch.Worktree.OPEN:
-        raise WorktreeClosed(f"Branch “{branch.name}” has no working copy to edit.", hint="Open it for editing first.")
+        raise WorktreeClosed(
+            f"Branch “{branch.name}” has no working copy to edit.", hint="Open it for editing first."
+        )
     return branch
 
 
@@ -88,9 +90,13 @@ def _new_identity(branch: Branch, external_id: str | None, input_data: Any) -> E
     dataset = branch.dataset
     if external_id is not None:
         known = ExampleIdentity.objects.filter(dataset=dataset, external_id=external_id).first()
-        identity = known or _insert_identity(branch, uuid_of_external_id(dataset.pk, external_id), external_id)
+        identity = known or _insert_identity(
+            branch, uuid_of_external_id(dataset.pk, external_id), external_id
+        )
         if Example.objects.filter(branch=branch, identity=identity).exists():
-            raise DuplicateExample(f"“{branch}” has an example “{external_id}” already.", hint="Change that one.")
+            raise DuplicateExample(
+                f"“{branch}” has an example “{external_id}” already.", hint="Change that one."
+            )
         return identity
     canonical = canonical_bytes(input_data)
     occurrence = 0
@@ -114,7 +120,12 @@ def _insert_identity(branch: Branch, identity: uuid.UUID, external_id: str | Non
 
 @retried()
 def update_example(
-    *, example: Example, actor: Any, expected_updated_at: datetime | None = None, reason: str = "", **fields: Any
+    *,
+    example: Example,
+    actor: Any,
+    expected_updated_at: datetime | None = None,
+    reason: str = "",
+    **fields: Any,
 ) -> Example:
     """Change fields of a row: input_data, expected_output, labels, metadata, example_type, source_decision_id, validation_status.
 
@@ -125,9 +136,12 @@ def update_example(
     if unknown:
         raise BadInput(f"{', '.join(sorted(unknown))} of an example cannot be changed.")
     with acting(actor, reason or "edit example"):
-        current = Example.objects.select_for_update(of=("self",)).select_related("example_type", "branch").filter(
-            pk=example.pk
-        ).first()
+        current = (
+            Example.objects.select_for_update(of=("self",))
+            .select_related("example_type", "branch")
+            .filter(pk=example.pk)
+            .first()
+        )
         if current is None:
             raise UnknownExample("This example was removed from the working copy meanwhile.")
         if expected_updated_at is not None and current.updated_at != expected_updated_at:
@@ -165,7 +179,9 @@ def _same_as_stored(current: Example, fields: dict[str, Any]) -> bool:
 
 def _judge(example: Example, actor: Any) -> None:
     if example.validation_status not in ValidationStatus.values:
-        raise BadInput(f"“{example.validation_status}”: expected one of {', '.join(ValidationStatus.values)}.")
+        raise BadInput(
+            f"“{example.validation_status}”: expected one of {', '.join(ValidationStatus.values)}."
+        )
     judged = example.validation_status != ValidationStatus.PENDING
     known = actor if getattr(actor, "pk", None) is not None else None
     example.validated_by = known if judged else None

@@ -85,7 +85,9 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 def _json_row(number: int, data: bytes) -> FileRow:
     if len(data) > MAX_LINE_BYTES:
         expected = f"at most {MAX_LINE_BYTES} bytes"
-        return FileRow(number, None, _error("the line is too long", f"more than {MAX_LINE_BYTES} bytes", expected), "")
+        return FileRow(
+            number, None, _error("the line is too long", f"more than {MAX_LINE_BYTES} bytes", expected), ""
+        )
     try:
         value = loads_strict(data)
     except InvalidJson as error:
@@ -93,11 +95,15 @@ def _json_row(number: int, data: bytes) -> FileRow:
         return FileRow(
             number,
             None,
-            _error(error.message, details.get("found", ""), details.get("expected", ""), details.get("path", "$")),
+            _error(
+                error.message, details.get("found", ""), details.get("expected", ""), details.get("path", "$")
+            ),
             _raw(data),
         )
     if not isinstance(value, dict):
-        return FileRow(number, None, _error("expected an object", type(value).__name__, "an object"), _raw(data))
+        return FileRow(
+            number, None, _error("expected an object", type(value).__name__, "an object"), _raw(data)
+        )
     return FileRow(number, value, None, "")
 
 
@@ -114,7 +120,9 @@ def _read_json(file: BinaryIO) -> Iterator[FileRow]:
         if isinstance(item, dict):
             yield FileRow(number, item, None, "")
         else:
-            yield FileRow(number, None, _error("expected an object", type(item).__name__, "an object"), str(item))
+            yield FileRow(
+                number, None, _error("expected an object", type(item).__name__, "an object"), str(item)
+            )
 
 
 def _read_csv(file: BinaryIO) -> Iterator[FileRow]:
@@ -166,7 +174,9 @@ def _checked_header(cells: list[str]) -> list[str]:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled or "" in names:
         what = f"column {doubled[0]!r} twice" if doubled else "a column without a name"
-        raise MalformedRow(f"Line 1: found {what}, expected a header line with a different name for each column.")
+        raise MalformedRow(
+            f"Line 1: found {what}, expected a header line with a different name for each column."
+        )
     return names
 
 
@@ -174,12 +184,17 @@ def _delimited_row(line: int, header: list[str], cells: list[str]) -> FileRow:
     raw = ",".join(cells).encode(errors="replace").decode().replace("\x00", "\ufffd")
     if len(cells) != len(header):
         return FileRow(
-            line, None, _error("wrong number of cells", f"{len(cells)} cells", f"{len(header)} as in the header"), raw
+            line,
+            None,
+            _error("wrong number of cells", f"{len(cells)} cells", f"{len(header)} as in the header"),
+            raw,
         )
     for name, cell in zip(header, cells, strict=True):
         if not cell.isprintable() and ("\x00" in cell or any("\ud800" <= c <= "\udfff" for c in cell)):
             found = "a NUL character" if "\x00" in cell else "bytes that are not UTF-8"
-            return FileRow(line, None, _error("the cell cannot be read", found, "UTF-8 text without NUL", name), raw)
+            return FileRow(
+                line, None, _error("the cell cannot be read", found, "UTF-8 text without NUL", name), raw
+            )
     return FileRow(line, dict(zip(header, cells, strict=True)), None, "")
 
 

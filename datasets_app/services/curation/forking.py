@@ -16,7 +16,9 @@ def copy_version(start: DatasetCommit, branch: Branch, *, actor: Any) -> None:
     """Copy the examples of `start` into the empty working copy of `branch` and commit them. Redacted ones stay behind."""
     with binary_cursor() as cursor:
         load_version_table(start)
-        cursor.execute("CREATE TEMP TABLE golden_fork (old_id uuid, new_id uuid, external_id text, ordinal bigint) ON COMMIT DROP")
+        cursor.execute(
+            "CREATE TEMP TABLE golden_fork (old_id uuid, new_id uuid, external_id text, ordinal bigint) ON COMMIT DROP"
+        )
     query = (
         "SELECT i.ordinal, i.id, i.external_id, '' FROM golden_version v "
         "JOIN datasets_app_exampleidentity i ON i.id = v.example_id ORDER BY i.ordinal"

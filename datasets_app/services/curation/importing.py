@@ -81,7 +81,11 @@ def import_file(
     """
     options = (options or ImportOptions()).checked()
     with _opened(source) as file:
-        name = Path(getattr(file, "name", "") or "file").name if not isinstance(source, str) else Path(source).name
+        name = (
+            Path(getattr(file, "name", "") or "file").name
+            if not isinstance(source, str)
+            else Path(source).name
+        )
         rows = prepared_rows(branch.dataset, file, name, options)
         with acting(actor, f"import {name}"):
             locked = lock_branch(branch)
@@ -98,7 +102,7 @@ def import_file(
 def _opened(source: BinaryIO | str | os.PathLike[str]) -> BinaryIO:
     if isinstance(source, str | os.PathLike):
         try:
-            return open(source, "rb")  # noqa: SIM115 - the caller closes it
+            return open(source, "rb")
         except OSError as error:
             raise BadInput(f"{os.fspath(source)} cannot be read: {error.strerror}.") from error
     return io.BufferedReader(source) if isinstance(source, io.RawIOBase) else source
@@ -110,7 +114,8 @@ def type_for(dataset: Dataset, name: str | None) -> ExampleType:
         return get_type(name)
     if dataset.default_type is None:
         raise BadInput(
-            f"Dataset “{dataset}” has no type of its own, so the file's rows have none.", hint="Say it with --type."
+            f"Dataset “{dataset}” has no type of its own, so the file's rows have none.",
+            hint="Say it with --type.",
         )
     return dataset.default_type
 
@@ -177,7 +182,9 @@ class _RefusalReport:
         if self._options.on_error == "report" and self._options.report_path:
             target = Path(self._options.report_path)
             try:
-                self._file = tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=".refused-", delete=False)  # noqa: SIM115
+                self._file = tempfile.NamedTemporaryFile(
+                    "wb", dir=target.parent, prefix=".refused-", delete=False
+                )
             except OSError as error:
                 raise BadInput(f"The report {target} cannot be written: {error.strerror}.") from error
         return self
@@ -217,4 +224,3 @@ class _RefusalReport:
             self._file.flush()
             os.fsync(self._file.fileno())
             os.replace(self._file.name, self._options.report_path)
-

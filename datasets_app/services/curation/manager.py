@@ -67,7 +67,10 @@ class DatasetManager:
         All or nothing. Raises MalformedRow naming the first bad one and its JSON path.
         """
         return bulk_upsert(
-            branch=self.branch, documents=list(examples), actor=self.actor, options=ImportOptions(type_name=type)
+            branch=self.branch,
+            documents=list(examples),
+            actor=self.actor,
+            options=ImportOptions(type_name=type),
         )
 
     def validate(self) -> ValidationReport:
@@ -106,7 +109,9 @@ class DatasetManager:
 
     def create_branch(self, name: str, start: str | None = None) -> DatasetManager:
         """Make a branch, open it for editing, and return the dataset at that branch."""
-        made = refs.create_branch(dataset=self.dataset, name=name, start=start or self.branch.name, actor=self.actor)
+        made = refs.create_branch(
+            dataset=self.dataset, name=name, start=start or self.branch.name, actor=self.actor
+        )
         worktrees.open_worktree(branch=made, actor=self.actor)
         return DatasetManager(self.dataset, branch=name, actor=self.actor)
 

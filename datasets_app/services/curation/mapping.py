@@ -58,8 +58,17 @@ def guess_mapping(columns: Iterable[str], example_type: ExampleType) -> dict[str
             guessed[name] = name
     class_target = f"output.{example_type.class_field}"
     left = [name for name in names if name not in guessed]
-    if left and example_type.class_field and class_target not in guessed.values() and "output" not in guessed.values():
-        named = [name for name in left if name.strip().lower() in ("label", "category", "class", "target", "y", "intent")]
+    if (
+        left
+        and example_type.class_field
+        and class_target not in guessed.values()
+        and "output" not in guessed.values()
+    ):
+        named = [
+            name
+            for name in left
+            if name.strip().lower() in ("label", "category", "class", "target", "y", "intent")
+        ]
         guessed[(named or left)[-1]] = class_target
     only_text = [f for f in inputs if f"input.{f}" not in guessed.values()]
     left = [name for name in names if name not in guessed]
@@ -152,7 +161,9 @@ def _as_number(cell: str) -> int | float | None:
 
 
 def _as_boolean(cell: str) -> bool | None:
-    return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(cell.strip().lower())
+    return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(
+        cell.strip().lower()
+    )
 
 
 def _as_json(cell: str) -> Any:
@@ -165,7 +176,9 @@ _READ_AS: dict[str, Callable[[str], Any]] = {
     "integer": _as_integer,
     "number": _as_number,
     "boolean": _as_boolean,
-    "array": lambda cell: _as_json(cell) if cell.lstrip().startswith("[") else [p.strip() for p in cell.split(";")],
+    "array": lambda cell: (
+        _as_json(cell) if cell.lstrip().startswith("[") else [p.strip() for p in cell.split(";")]
+    ),
     "object": _as_json,
     "null": lambda cell: None,
 }

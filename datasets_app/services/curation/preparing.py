@@ -114,7 +114,10 @@ class Preparer:
             details = error.details
             raise _Refused(
                 problem(
-                    details.get("path", "$"), error.message, details.get("found", ""), details.get("expected", "")
+                    details.get("path", "$"),
+                    error.message,
+                    details.get("found", ""),
+                    details.get("expected", ""),
                 )
             ) from error
         return value
@@ -123,7 +126,9 @@ class Preparer:
         name = value.get("type") or self._default_type
         known = self._types.get(name) if isinstance(name, str) else None
         if known is None:
-            raise _Refused(problem("$.type", "unknown example type", str(name), ", ".join(sorted(self._types))))
+            raise _Refused(
+                problem("$.type", "unknown example type", str(name), ", ".join(sorted(self._types)))
+            )
         return known
 
     def _identify(self, external_id: str | None, input_: Any) -> uuid.UUID:
@@ -149,10 +154,14 @@ def _external_id(value: dict[str, Any]) -> str | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int):
-        raise _Refused(problem("$.id", "an id is a string or an integer", type(given).__name__, "a string or an integer"))
+        raise _Refused(
+            problem("$.id", "an id is a string or an integer", type(given).__name__, "a string or an integer")
+        )
     text = str(given)
     if not text or len(text) > MAX_ID_CHARACTERS:
-        raise _Refused(problem("$.id", "wrong length", f"{len(text)} characters", f"1 to {MAX_ID_CHARACTERS} characters"))
+        raise _Refused(
+            problem("$.id", "wrong length", f"{len(text)} characters", f"1 to {MAX_ID_CHARACTERS} characters")
+        )
     return text
 
 

@@ -10,7 +10,13 @@ from psycopg.types.json import Jsonb
 
 from datasets_app.models import Branch, ImportBatch
 from datasets_app.services.access import record
-from datasets_app.services.curation.importing import ImportOptions, ImportResult, Progress, prepared_rows, type_for
+from datasets_app.services.curation.importing import (
+    ImportOptions,
+    ImportResult,
+    Progress,
+    prepared_rows,
+    type_for,
+)
 from datasets_app.services.curation.preparing import RefusedRow
 from datasets_app.services.curation.upserting import BulkUpsert, PreparedExample
 from datasets_app.services.versioning.commits import lock_branch
@@ -26,7 +32,20 @@ _COPY = """
     COPY datasets_app_stagedrow (batch_id, line, action, example_id, external_id, input_data, expected_output, labels,
         metadata, search_text, errors, raw) FROM STDIN (FORMAT BINARY)
 """
-_TYPES = ["uuid", "int8", "varchar", "uuid", "text", "jsonb", "jsonb", "jsonb", "jsonb", "text", "jsonb", "text"]
+_TYPES = [
+    "uuid",
+    "int8",
+    "varchar",
+    "uuid",
+    "text",
+    "jsonb",
+    "jsonb",
+    "jsonb",
+    "jsonb",
+    "text",
+    "jsonb",
+    "text",
+]
 _CLASSIFY = """
     UPDATE datasets_app_stagedrow s
        SET action = CASE WHEN (e.example_type_id, e.input_data, e.expected_output, e.labels, e.metadata)
@@ -74,9 +93,7 @@ def stage_file(
             if progress:
                 progress(read)
         with binary_cursor() as cursor:
-            cursor.execute(
-                _CLASSIFY, {"type": example_type.pk, "batch": batch.pk, "branch": branch.pk}
-            )
+            cursor.execute(_CLASSIFY, {"type": example_type.pk, "batch": batch.pk, "branch": branch.pk})
             cursor.execute(_COUNT, [batch.pk])
             counts = dict(cursor.fetchall())
         batch.rows_read = read
@@ -137,7 +154,9 @@ def apply_batch(*, batch: ImportBatch, actor: Any) -> ImportResult:
             f"{current.file_name}: {counts.added} added, {counts.changed} changed, {current.rows_refused} refused",
         )
     batch.refresh_from_db()
-    return ImportResult(current.rows_read, counts.added, counts.changed, counts.unchanged, current.rows_refused)
+    return ImportResult(
+        current.rows_read, counts.added, counts.changed, counts.unchanged, current.rows_refused
+    )
 
 
 @retried()

@@ -51,7 +51,12 @@ def compiled(example_type: ExampleType) -> CompiledType:
 
 
 def check_content(
-    example_type: ExampleType, input_data: Any, expected_output: Any, *, where: str = "", require_output: bool = False
+    example_type: ExampleType,
+    input_data: Any,
+    expected_output: Any,
+    *,
+    where: str = "",
+    require_output: bool = False,
 ) -> None:
     """Raise SchemaViolation naming every JSON path of an example that its type does not allow."""
     violations = compiled(example_type).validate(input_data, expected_output, require_output=require_output)

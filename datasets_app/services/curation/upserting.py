@@ -86,7 +86,8 @@ class BulkUpsert:
             cursor.execute("DROP TABLE IF EXISTS golden_import")
             cursor.execute(_CREATE)
             cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM datasets_app_exampleidentity WHERE dataset_id = %s)", [branch.dataset_id]
+                "SELECT EXISTS (SELECT 1 FROM datasets_app_exampleidentity WHERE dataset_id = %s)",
+                [branch.dataset_id],
             )
             self._has_identities = bool(cursor.fetchone()[0])  # type: ignore[index]
 

@@ -52,7 +52,9 @@ def validate_working_copy(branch: Branch) -> ValidationReport:
             for example_id, external_id, type_id, input_, output in rows:
                 report.checked += 1
                 violations = types[type_id].validate(
-                    loads_stored(input_), None if output is None else loads_stored(output), require_output=False
+                    loads_stored(input_),
+                    None if output is None else loads_stored(output),
+                    require_output=False,
                 )
                 if violations:
                     report.invalid_count += 1

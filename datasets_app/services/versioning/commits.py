@@ -109,7 +109,12 @@ def commit(
         made = write(locked, parents, text, actor)
         _clear_dirty(locked)
         branch.commit = made
-        record(actor, "commit", locked.dataset, f"{made.short_hash} on {locked.name}: {text.message.splitlines()[0]}")
+        record(
+            actor,
+            "commit",
+            locked.dataset,
+            f"{made.short_hash} on {locked.name}: {text.message.splitlines()[0]}",
+        )
     return made
 
 
@@ -211,7 +216,9 @@ def _commit_in_bulk(branch: Branch, parents: _Parents, text: CommitText, actor: 
     """As `_commit_in_memory`, for many rows: contents go through a temporary table and are never all in memory."""
     packed = bytearray()
     with binary_cursor() as cursor:
-        cursor.execute("CREATE TEMP TABLE golden_content (example_id uuid, hash bytea, body text) ON COMMIT DROP")
+        cursor.execute(
+            "CREATE TEMP TABLE golden_content (example_id uuid, hash bytea, body text) ON COMMIT DROP"
+        )
     rows = stream(
         f"SELECT e.example_id, {CONTENT_COLUMNS} FROM golden_locked l "
         "JOIN datasets_app_example e ON e.branch_id = %s AND e.example_id = l.example_id "

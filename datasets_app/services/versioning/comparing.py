@@ -53,7 +53,12 @@ class Comparison:
     """The difference of two versions: how many changes of each kind at once, the changes themselves page by page."""
 
     def __init__(
-        self, dataset: Dataset, old_name: str, new_name: str, changes: Sequence[tree.TreeChange], texts: dict[bytes, str]
+        self,
+        dataset: Dataset,
+        old_name: str,
+        new_name: str,
+        changes: Sequence[tree.TreeChange],
+        texts: dict[bytes, str],
     ) -> None:
         self.dataset = dataset
         self.old_name = old_name
@@ -85,6 +90,11 @@ class Comparison:
             for p in placed
         ]
 
+    def only(self, kind: str) -> Comparison:
+        """Return the same difference with only the changes of one kind: "added", "modified" or "removed"."""
+        kept = [change for change in self._changes if change_type(change) == kind]
+        return Comparison(self.dataset, self.old_name, self.new_name, kept, self._texts)
+
     def __iter__(self) -> Iterator[ExampleDiff]:
         for start in range(0, len(self), 500):
             yield from self.page(start, 500)
@@ -92,7 +102,9 @@ class Comparison:
     def _in_order(self) -> list[_Placed]:
         if self._placed is None:
             known = identities(c.uuid for c in self._changes)
-            self._placed = sorted((_Placed(c, *known[c.uuid]) for c in self._changes), key=lambda p: p.ordinal)
+            self._placed = sorted(
+                (_Placed(c, *known[c.uuid]) for c in self._changes), key=lambda p: p.ordinal
+            )
         return self._placed
 
 
@@ -129,7 +141,8 @@ def logged_changes(commit: DatasetCommit) -> list[tree.TreeChange]:
     """Return the change log of a commit."""
     with binary_cursor() as cursor:
         cursor.execute(
-            "SELECT example_id, old_hash, new_hash FROM datasets_app_examplechange WHERE commit_id = %s", [commit.pk]
+            "SELECT example_id, old_hash, new_hash FROM datasets_app_examplechange WHERE commit_id = %s",
+            [commit.pk],
         )
         return [tree.TreeChange(row[0].bytes, row[1], row[2]) for row in cursor]
 
@@ -145,7 +158,9 @@ def compare_working_copy(branch: Branch, *, limit: int | None = None) -> Compari
     `limit` bounds how many touched rows are read (oldest first), for pages that show a few.
     """
     if not branch.is_open:
-        raise WorktreeClosed(f"Branch “{branch.name}” has no working copy.", hint="Open it for editing first.")
+        raise WorktreeClosed(
+            f"Branch “{branch.name}” has no working copy.", hint="Open it for editing first."
+        )
     dirty = branch.dirty.order_by("touched_at", "example_id").values_list("example_id", flat=True)
     uuids = list(dirty if limit is None else dirty[:limit])
     base = tree.lookup(root_of(branch.commit), [u.bytes for u in uuids], NodeStore())

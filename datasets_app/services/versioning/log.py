@@ -18,7 +18,9 @@ from datasets_app.services.versioning.store import blob_texts
 _LOADED_COMMITS = 200
 
 
-def log(dataset: Dataset, start: DatasetCommit, *, limit: int = 50, after: str | None = None) -> list[DatasetCommit]:
+def log(
+    dataset: Dataset, start: DatasetCommit, *, limit: int = 50, after: str | None = None
+) -> list[DatasetCommit]:
     """Return `start` and its ancestors by all parents, children before parents, newest first.
 
     `after` is the hash of the last commit that was shown: the list goes on behind it.

@@ -121,7 +121,11 @@ def revert(*, branch: Branch, ref: str, actor: Any, options: MergeOptions | None
         )
         sides = _Sides(Merge.Kind.REVERT, ref, undone, locked.commit, parent)
         return _three_way(
-            branch, locked, sides, MergeOptions(message, options.author, options.favor, fast_forward=False), actor
+            branch,
+            locked,
+            sides,
+            MergeOptions(message, options.author, options.favor, fast_forward=False),
+            actor,
         )
 
 
@@ -153,7 +157,9 @@ def _fast_forward(
     kept = _bring_into_rows(locked, incoming)
     move_branch(locked, locked.commit, theirs)
     branch.commit = theirs
-    record(actor, "merge", locked.dataset, f"{source} into {locked.name}: fast-forward to {theirs.short_hash}")
+    record(
+        actor, "merge", locked.dataset, f"{source} into {locked.name}: fast-forward to {theirs.short_hash}"
+    )
     return MergeOutcome(theirs, None, fast_forward=True, kept_uncommitted=kept)
 
 
@@ -162,7 +168,14 @@ def _three_way(
 ) -> MergeOutcome:
     plan = plan_merge(sides.base, sides.ours, sides.theirs)
     if plan.conflicts and options.favor:
-        _settle(plan, {key: dict.fromkeys((c.path for c in found), options.favor) for key, found in plan.conflicts.items()}, sides)
+        _settle(
+            plan,
+            {
+                key: dict.fromkeys((c.path for c in found), options.favor)
+                for key, found in plan.conflicts.items()
+            },
+            sides,
+        )
     waiting = Merge(
         kind=sides.kind,
         branch=locked,
@@ -280,7 +293,9 @@ def _bring_into_rows(branch: Branch, incoming: dict[bytes, bytes | None]) -> int
     Must run while the branch still points at the commit that the rows are based on.
     """
     uuids = [uuid.UUID(bytes=key) for key in incoming]
-    dirty = set(branch.dirty.select_for_update().filter(example_id__in=uuids).values_list("example_id", flat=True))
+    dirty = set(
+        branch.dirty.select_for_update().filter(example_id__in=uuids).values_list("example_id", flat=True)
+    )
     clean = {key: content for key, content in incoming.items() if uuid.UUID(bytes=key) not in dirty}
     apply_to_rows(branch, clean)
     branch.dirty.filter(example_id__in=[uuid.UUID(bytes=key) for key in clean]).delete()
@@ -311,7 +326,9 @@ def _merge_into_dirty(branch: Branch, incoming: dict[bytes, bytes | None]) -> in
     put_blobs(new_texts)
     apply_to_rows(branch, targets)
     for present in (True, False):
-        changed = [uuid.UUID(bytes=key) for key, theirs in incoming.items() if (theirs is not None) is present]
+        changed = [
+            uuid.UUID(bytes=key) for key, theirs in incoming.items() if (theirs is not None) is present
+        ]
         branch.dirty.filter(example_id__in=changed).update(in_base=present)
     same = [uuid.UUID(bytes=key) for key, target in targets.items() if target == incoming[key]]
     branch.dirty.filter(example_id__in=same).delete()
@@ -349,7 +366,9 @@ def resolve_all(*, merging: Merge, resolution: str, actor: Any) -> int:
 
 
 @retried()
-def complete_merge(*, merging: Merge, actor: Any, message: str | None = None, author: str | None = None) -> DatasetCommit:
+def complete_merge(
+    *, merging: Merge, actor: Any, message: str | None = None, author: str | None = None
+) -> DatasetCommit:
     """Write the merge commit of an open merge. Raises MergeConflicts while a conflict is unresolved.
 
     If somebody committed to the branch since the merge began, it is refused (RefMoved): the merge must begin anew.
@@ -360,7 +379,8 @@ def complete_merge(*, merging: Merge, actor: Any, message: str | None = None, au
         _require_open(current)
         if locked.commit_id != current.ours_id:
             raise RefMoved(
-                f"Somebody committed to “{locked.name}” since this merge began.", hint="Abort it and merge again."
+                f"Somebody committed to “{locked.name}” since this merge began.",
+                hint="Abort it and merge again.",
             )
         conflicts = list(current.conflicts.all())
         unresolved = [c for c in conflicts if not c.resolution]

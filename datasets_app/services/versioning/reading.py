@@ -34,7 +34,9 @@ class VersionedExample:
         return self.external_id if self.external_id is not None else str(self.uuid)
 
 
-def page_at(commit: DatasetCommit, *, after_ordinal: int | None = None, limit: int = 50) -> list[VersionedExample]:
+def page_at(
+    commit: DatasetCommit, *, after_ordinal: int | None = None, limit: int = 50
+) -> list[VersionedExample]:
     """Return up to `limit` examples of a version behind `after_ordinal`, in the order of import.
 
     Walks the identities of the dataset and asks the tree which of them the version holds.
@@ -55,7 +57,9 @@ def page_at(commit: DatasetCommit, *, after_ordinal: int | None = None, limit: i
     return [VersionedExample(u, e, o, content_of(texts[h])) for u, e, o, h in page]
 
 
-def _identities_after(commit: DatasetCommit, ordinal: int, count: int) -> list[tuple[uuid.UUID, str | None, int]]:
+def _identities_after(
+    commit: DatasetCommit, ordinal: int, count: int
+) -> list[tuple[uuid.UUID, str | None, int]]:
     with binary_cursor() as cursor:
         cursor.execute(
             "SELECT id, external_id, ordinal FROM datasets_app_exampleidentity "

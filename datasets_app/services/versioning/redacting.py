@@ -104,4 +104,3 @@ def redact(*, dataset: Dataset, example: str | uuid.UUID, reason: str, actor: An
             also_in=list(shared),
         )
     return result
-

@@ -74,7 +74,8 @@ def resolve(dataset: Dataset, ref: str | None = None, *, head: Branch | None = N
     expression = ref_names.parse_ref(ref or ref_names.HEAD)
     if expression is None:
         raise UnknownRef(
-            f"“{ref}” is not a version.", hint="Write a branch, a tag, a commit hash or HEAD, each with ~n if need be."
+            f"“{ref}” is not a version.",
+            hint="Write a branch, a tag, a commit hash or HEAD, each with ~n if need be.",
         )
     commit = _named(dataset, expression.name, head)
     for step in range(expression.steps):
@@ -90,7 +91,9 @@ def _named(dataset: Dataset, name: str, head: Branch | None) -> DatasetCommit:
     if name.upper() == ref_names.HEAD:
         branch = head or get_branch(dataset)
         if branch.commit is None:
-            raise UnknownRef(f"Branch “{branch.name}” of “{dataset}” has no commit yet.", hint="Commit first.")
+            raise UnknownRef(
+                f"Branch “{branch.name}” of “{dataset}” has no commit yet.", hint="Commit first."
+            )
         return branch.commit
     branch = dataset.branches.filter(name=name).select_related("commit").first()
     if branch is not None:
@@ -111,7 +114,9 @@ def _by_hash(dataset: Dataset, name: str) -> DatasetCommit:
         raise UnknownRef(f"Dataset “{dataset}” has no branch, tag or commit “{name}”.")
     if len(matches) > 1:
         listed = ", ".join(commit.short_hash for commit in matches)
-        raise AmbiguousRef(f"“{name}” is the beginning of several commits: {listed}.", hint="Write more digits.")
+        raise AmbiguousRef(
+            f"“{name}” is the beginning of several commits: {listed}.", hint="Write more digits."
+        )
     return matches[0]
 
 
@@ -143,7 +148,13 @@ def create_branch(*, dataset: Dataset, name: str, start: str | None = None, acto
 
 @retried()
 def create_tag(
-    *, dataset: Dataset, name: str, ref: str | None = None, message: str = "", actor: Any, head: Branch | None = None
+    *,
+    dataset: Dataset,
+    name: str,
+    ref: str | None = None,
+    message: str = "",
+    actor: Any,
+    head: Branch | None = None,
 ) -> Tag:
     """Name a version for ever; the dataset's `version` becomes the tag's name."""
     _checked_name(name)

@@ -10,13 +10,9 @@ from datasets_app.errors import CorruptData
 from goldenproject.kit.database_io import binary_cursor, copy_rows
 
 _FETCH_NODES = "SELECT hash, body FROM datasets_app_node WHERE hash = ANY(%s)"
-_PUT_NODES = (
-    "INSERT INTO datasets_app_node (hash, body) SELECT * FROM unnest(%s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING"
-)
+_PUT_NODES = "INSERT INTO datasets_app_node (hash, body) SELECT * FROM unnest(%s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING"
 _FETCH_BLOBS = "SELECT hash, body FROM datasets_app_blob WHERE hash = ANY(%s)"
-_PUT_BLOBS = (
-    "INSERT INTO datasets_app_blob (hash, body) SELECT * FROM unnest(%s::bytea[], %s::text[]) ON CONFLICT DO NOTHING"
-)
+_PUT_BLOBS = "INSERT INTO datasets_app_blob (hash, body) SELECT * FROM unnest(%s::bytea[], %s::text[]) ON CONFLICT DO NOTHING"
 _BULK_NODES = 4096
 _CACHED_NODES = 20_000
 

@@ -70,7 +70,9 @@ def verify_database(*, deep: bool = False, progress: Progress | None = None) -> 
         if deep:
             tell("history")
             result.add_errors(_unrecorded_rows())
-            for branch in Branch.objects.filter(worktree=Branch.Worktree.OPEN).select_related("dataset", "commit"):
+            for branch in Branch.objects.filter(worktree=Branch.Worktree.OPEN).select_related(
+                "dataset", "commit"
+            ):
                 tell(f"working copy of {branch}")
                 result.add_errors(_bad_working_copy(branch))
     return result

@@ -81,7 +81,8 @@ def _touched_counts(branch: Branch) -> tuple[int, int, int]:
 def _touchers(branch: Branch) -> dict[int | None, int]:
     with binary_cursor() as cursor:
         cursor.execute(
-            "SELECT touched_by, count(*) FROM datasets_app_dirtyexample WHERE branch_id = %s GROUP BY 1", [branch.pk]
+            "SELECT touched_by, count(*) FROM datasets_app_dirtyexample WHERE branch_id = %s GROUP BY 1",
+            [branch.pk],
         )
         return dict(cursor.fetchall())
 
@@ -90,8 +91,10 @@ def _touchers(branch: Branch) -> dict[int | None, int]:
 def open_worktree(*, branch: Branch, actor: Any) -> Branch:
     """Give a branch its working copy: the rows of its commit. Opening an open one changes nothing."""
     with acting(actor, f"open {branch.name}"):
-        locked = Branch.objects.select_for_update(no_key=True, of=("self",)).select_related("commit", "dataset").get(
-            pk=branch.pk
+        locked = (
+            Branch.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("commit", "dataset")
+            .get(pk=branch.pk)
         )
         if locked.is_open:
             return locked
@@ -107,10 +110,16 @@ def open_worktree(*, branch: Branch, actor: Any) -> Branch:
 
 
 @retried()
-def close_worktree(*, branch: Branch, actor: Any, discard: bool = False, close_branch: bool = False) -> Branch:
+def close_worktree(
+    *, branch: Branch, actor: Any, discard: bool = False, close_branch: bool = False
+) -> Branch:
     """Take the working copy of a branch away. Raises UncommittedChanges unless it is clean or `discard` is said."""
     with acting(actor, f"close {branch.name}"):
-        locked = Branch.objects.select_for_update(no_key=True, of=("self",)).select_related("dataset").get(pk=branch.pk)
+        locked = (
+            Branch.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("dataset")
+            .get(pk=branch.pk)
+        )
         if locked.is_default:
             raise Conflict(f"“{branch.name}” is the default branch and keeps its working copy.")
         if locked.is_open:
@@ -152,7 +161,9 @@ class CheckoutResult:
 
 
 @retried()
-def checkout(*, branch: Branch, ref: str, actor: Any, discard: bool = False, stash: bool = False) -> CheckoutResult:
+def checkout(
+    *, branch: Branch, ref: str, actor: Any, discard: bool = False, stash: bool = False
+) -> CheckoutResult:
     """Set the working copy of `branch` to the state of `ref`. The branch itself does not move.
 
     What differs from the branch's commit is then uncommitted. Refused over uncommitted changes unless they are
@@ -167,7 +178,13 @@ def checkout(*, branch: Branch, ref: str, actor: Any, discard: bool = False, sta
         wanted = target_differences(locked, target)
         apply_to_rows(locked, wanted)
         _forget_dirty(locked, tree_changes(locked.commit, target))
-        record(actor, "checkout", locked.dataset, f"{locked.name} ← {ref} ({target.short_hash})", changed=len(wanted))
+        record(
+            actor,
+            "checkout",
+            locked.dataset,
+            f"{locked.name} ← {ref} ({target.short_hash})",
+            changed=len(wanted),
+        )
     return CheckoutResult(target, len(wanted), kept)
 
 
@@ -214,7 +231,8 @@ def apply_to_rows(branch: Branch, wanted: dict[bytes, bytes | None]) -> None:
     if gone:
         with binary_cursor() as cursor:
             cursor.execute(
-                "DELETE FROM datasets_app_example WHERE branch_id = %s AND example_id = ANY(%s)", [branch.pk, gone]
+                "DELETE FROM datasets_app_example WHERE branch_id = %s AND example_id = ANY(%s)",
+                [branch.pk, gone],
             )
     present = ((key, content) for key, content in wanted.items() if content is not None)
     _put_rows(branch, present)
@@ -251,6 +269,8 @@ _INSERT_ROWS = f"""
      WHERE NOT EXISTS (SELECT 1 FROM datasets_app_example e WHERE e.branch_id = %s AND e.example_id = g.example_id)
      ORDER BY i.ordinal
 """
+
+
 def _put_rows(branch: Branch, entries: Iterable[tuple[bytes, bytes]]) -> None:
     """Update or insert the rows of `entries` (UUID, content hash), as sets."""
     with binary_cursor() as cursor:
@@ -280,5 +300,6 @@ def _forget_dirty(branch: Branch, differences: list[tree.TreeChange] | None) -> 
     keep = [uuid.UUID(bytes=c.uuid) for c in differences or []]
     with binary_cursor() as cursor:
         cursor.execute(
-            "DELETE FROM datasets_app_dirtyexample WHERE branch_id = %s AND NOT example_id = ANY(%s)", [branch.pk, keep]
+            "DELETE FROM datasets_app_dirtyexample WHERE branch_id = %s AND NOT example_id = ANY(%s)",
+            [branch.pk, keep],
         )

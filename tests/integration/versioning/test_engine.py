@@ -66,7 +66,9 @@ def test_diff__one_relabeled__names_the_field(manager: DatasetManager) -> None:
     assert (comparison.added, comparison.modified, comparison.removed) == (0, 1, 0)
     [change] = comparison.page()
     assert change.name == "e3"
-    assert [(f.path, f.kind, f.old, f.new) for f in change.fields] == [("$.output.label", "changed", "a", "b")]
+    assert [(f.path, f.kind, f.old, f.new) for f in change.fields] == [
+        ("$.output.label", "changed", "a", "b")
+    ]
     manager.commit("second")
     assert labels(manager) == ["a", "a", "a", "b"] + ["a"] * 6
     assert labels(manager, "HEAD~1") == ["a"] * 10
@@ -178,7 +180,9 @@ def test_two_branches__do_not_see_each_others_edits(manager: DatasetManager) -> 
     relabel(side, "e1", "side")
     assert manager.status().is_clean
     assert side.status().modified == 1
-    assert Example.objects.get(branch=manager.branch, identity__external_id="e1").expected_output == {"label": "a"}
+    assert Example.objects.get(branch=manager.branch, identity__external_id="e1").expected_output == {
+        "label": "a"
+    }
 
 
 def test_fork__starts_with_the_examples_of_the_parent_version(manager: DatasetManager) -> None:

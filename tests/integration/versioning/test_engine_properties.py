@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -30,8 +32,12 @@ operations = st.lists(
 )
 
 
-class RolledBack(Exception):
-    """Ends an example of hypothesis without leaving anything behind."""
+@contextmanager
+def undone() -> Iterator[None]:
+    """Leave nothing of the block behind: each example of hypothesis begins with an empty database."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def put(manager: DatasetManager, name: str, value: str) -> None:
@@ -74,7 +80,9 @@ def working(manager: DatasetManager) -> dict[str, Any]:
     return {row.identity.external_id: row.expected_output["label"] for row in rows}
 
 
-def merged_model(base: dict[str, str], ours: dict[str, str], theirs: dict[str, str]) -> tuple[dict[str, str], set[str]]:
+def merged_model(
+    base: dict[str, str], ours: dict[str, str], theirs: dict[str, str]
+) -> tuple[dict[str, str], set[str]]:
     result, conflicts = {}, set()
     for key in base.keys() | ours.keys() | theirs.keys():
         b, o, t = base.get(key), ours.get(key), theirs.get(key)
@@ -98,7 +106,7 @@ def test_merge__random_work_on_both_sides__loses_nothing(
     ours: list[tuple[str, str, str]],
     theirs: list[tuple[str, str, str]],
 ) -> None:
-    with pytest.raises(RolledBack), transaction.atomic():
+    with undone():
         main = DatasetManager.create("random", type="text_classification")
         put(main, "anchor", "a")
         commit(main)
@@ -119,7 +127,6 @@ def test_merge__random_work_on_both_sides__loses_nothing(
         else:
             assert committed(main) == working(main) == mine
         assert verify_database(deep=True).errors == []
-        raise RolledBack
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -127,7 +134,7 @@ def test_merge__random_work_on_both_sides__loses_nothing(
 def test_checkout__any_version__gives_its_state_and_head_gives_it_back(
     db: None, work: list[tuple[str, str, str]], later: list[tuple[str, str, str]]
 ) -> None:
-    with pytest.raises(RolledBack), transaction.atomic():
+    with undone():
         main = DatasetManager.create("random", type="text_classification")
         put(main, "anchor", "a")
         commit(main)
@@ -146,7 +153,6 @@ def test_checkout__any_version__gives_its_state_and_head_gives_it_back(
         assert working(main) == state
         assert main.branch.dirty.count() == 0
         assert verify_database(deep=True).errors == []
-        raise RolledBack
 
 
 def test_relabel__back_to_the_committed_value__is_clean_again(db: None) -> None:

@@ -55,7 +55,9 @@ def test_guards__after_migration__all_stand() -> None:
 @pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "TRUNCATE"])
 def test_frozen_table__change_by_raw_sql__is_refused(manager: DatasetManager, table: str, verb: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum = 1")
+        cursor.execute(
+            f"SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum = 1"
+        )
         column = cursor.fetchone()[0]
     statement = {
         "UPDATE": f"UPDATE {table} SET {column} = {column}",
@@ -67,7 +69,9 @@ def test_frozen_table__change_by_raw_sql__is_refused(manager: DatasetManager, ta
 
 
 def test_history__raw_sql_update__is_recorded_with_the_database_user(manager: DatasetManager) -> None:
-    changed = sql("UPDATE datasets_app_example SET expected_output = '{\"label\": \"x\"}' WHERE ordinal % 2 = 0")
+    changed = sql(
+        'UPDATE datasets_app_example SET expected_output = \'{"label": "x"}\' WHERE ordinal % 2 = 0'
+    )
     assert changed > 0
     rows = Example.history.filter(history_type="~")
     assert rows.count() == changed
@@ -107,7 +111,7 @@ def test_history__update_that_changes_nothing__is_not_recorded(manager: DatasetM
 
 
 def test_search_text__raw_sql_update__follows_the_content(manager: DatasetManager) -> None:
-    sql("UPDATE datasets_app_example SET input_data = '{\"text\": \"Überraschung\"}' WHERE ordinal % 50 = 0")
+    sql('UPDATE datasets_app_example SET input_data = \'{"text": "Überraschung"}\' WHERE ordinal % 50 = 0')
     assert Example.objects.containing("ÜBERRASCH").count() == 2
     assert Example.objects.containing("label").count() == 0
 
@@ -121,7 +125,11 @@ def test_verify__healthy_database__is_valid(manager: DatasetManager) -> None:
 @pytest.mark.parametrize(
     ("table", "damage", "expected"),
     [
-        ("datasets_app_blob", "UPDATE datasets_app_blob SET body = body || ' '", "content does not match its hash"),
+        (
+            "datasets_app_blob",
+            "UPDATE datasets_app_blob SET body = body || ' '",
+            "content does not match its hash",
+        ),
         (
             "datasets_app_node",
             "UPDATE datasets_app_node SET body = body || '\\x00'",
@@ -158,7 +166,7 @@ def test_redact__erases_the_text_everywhere_and_still_verifies(manager: DatasetM
     result = redact(dataset=manager.dataset, example="e7", reason="personal data", actor=None)
     assert (len(result.blobs), result.working_rows) == (1, 1)
     texts = [row.body for row in Blob.objects.all()]
-    assert not any("text 7\"" in text for text in texts)
+    assert not any('text 7"' in text for text in texts)
     assert Redaction.objects.count() == 1
     assert not Example.history.filter(input_data={"text": "text 7"}).exists()
     assert verify_database(deep=True).errors == []

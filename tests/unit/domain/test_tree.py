@@ -72,7 +72,7 @@ def test_update__any_order_of_operations__gives_the_root_of_the_set(state: dict[
     source = tree.DictSource()
     root = tree.EMPTY_ROOT
     rng = random.Random(seed)
-    operations = [(k, v) for k, v in state.items()] + [(k + 1000, 1) for k in range(20)]
+    operations = [*state.items(), *((k + 1000, 1) for k in range(20))]
     rng.shuffle(operations)
     for start in range(0, len(operations), 37):
         root = apply(source, root, {example(k): content(v) for k, v in operations[start : start + 37]})
