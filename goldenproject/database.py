@@ -46,7 +46,7 @@ def make_data_dir(folder: Path) -> Path:
 def django_databases(base_dir: Path, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return Django's DATABASES for this environment. Nothing is started or connected here.
 
-    Read: DATABASE_URL; GOLDEN_DATA_DIR; GOLDEN_DB_POOL (largest size of a connection pool per process, 0 for none);
+    Read: DATABASE_URL; GOLDEN_DATA_DIR; GOLDEN_DATABASE (another database of the embedded server, which must exist); GOLDEN_DB_POOL (largest size of a connection pool per process, 0 for none);
     GOLDEN_DB_MAX_AGE (seconds that a connection is kept without a pool); GOLDEN_POSTGRES_DURABLE (no: the embedded
     server does not wait for the disk; for tests only). Raises WrongDatabaseUrl.
     """
@@ -55,7 +55,7 @@ def django_databases(base_dir: Path, environ: Mapping[str, str]) -> dict[str, di
         database = parse_database_url(url)
     else:
         database = {
-            "NAME": EMBEDDED_DATABASE,
+            "NAME": environ.get("GOLDEN_DATABASE") or EMBEDDED_DATABASE,
             "EMBEDDED": {
                 "data_dir": data_dir(base_dir, environ),
                 "durable": environ.get("GOLDEN_POSTGRES_DURABLE", "yes") != "no",

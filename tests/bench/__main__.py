@@ -1,0 +1,176 @@
+"""`make bench`: how fast the paths over many rows are, as ratios to the physical limit in the same run.
+
+    python -m tests.bench [--rows 1000000] [--json FILE]
+
+Runs on an embedded server of its own (or on DATABASE_URL's server), in databases that it drops at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+from django.db import connection
+
+from tests.bench.steps import write_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A measured ratio. `seconds` and `limit_seconds` are of the same run; `goal` is the greatest ratio wished for."""
+
+    work: str
+    compared_with: str
+    seconds: float
+    limit_seconds: float
+    goal: float
+    peak_mb: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.seconds / self.limit_seconds
+
+
+class Bench:
+    """Runs the steps one after the other and collects the lines."""
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.folder = folder
+        self.rows = rows
+        self.lines: list[Line] = []
+        self.facts: dict[str, Any] = {
+            "rows": rows,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        }
+        os.environ |= {"GOLDEN_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "goldenproject.settings.dev")
+        self._environment = dict(os.environ)
+
+    def step(self, name: str, *arguments: str, database: str | None = None) -> dict[str, Any]:
+        print(f"… {name} {' '.join(Path(a).name for a in arguments)}", file=sys.stderr, flush=True)
+        environment = {**self._environment, **({"GOLDEN_DATABASE": database} if database else {})}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.steps", name, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+        return dict(json.loads(line.removeprefix("RESULT ")))
+
+    def manage(self, *arguments: str) -> None:
+        subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self._environment, check=True)
+
+    def add(
+        self, work: str, against: str, result: float, limit: float, goal: float, peak_mb: int | None = None
+    ) -> None:
+        self.lines.append(Line(work, against, result, limit, goal, peak_mb))
+
+    def run(self) -> None:
+        django.setup()
+        connection.ensure_connection()  # keeps the embedded server up between the steps
+        big, small, tiny = (self.folder / f"{n}.jsonl" for n in ("big", "small", "tiny"))
+        for path, rows in ((big, self.rows), (small, min(10_000, self.rows)), (tiny, min(1_000, self.rows))):
+            write_rows(path, rows)
+        self.manage("migrate", "-v0")
+        for name, path in (("tiny", tiny), ("small", small)):
+            self.step("import_rows", name, str(path))
+            self.step("first_commit", name)
+        copied = self.step("copy_from", str(big))
+        imported = self.step("import_rows", "big", str(big))
+        self.add("import JSONL", "COPY FROM", imported["seconds"], copied["seconds"], 6, imported["peak_mb"])
+        first = self.step("first_commit", "big")
+        self.facts["first_commit_seconds"] = first["seconds"]
+        self.facts["first_commit_peak_mb"] = first["peak_mb"]
+        at_small, at_big = self.step("commit_thousand", "small"), self.step("commit_thousand", "big")
+        self.add(
+            f"commit of 1,000 changes at {self.rows:,}",
+            "the same at 10,000",
+            at_big["seconds"],
+            at_small["seconds"],
+            3,
+        )
+        diff = self.step("diff_thousand", "big")
+        self.add("diff to the parent", "1,000 rows by key", diff["with_parent"], diff["read_by_key"], 10)
+        self.add("diff of two trees", "1,000 rows by key", diff["trees"], diff["read_by_key"], 10)
+        self.add("diff with contents", "1,000 rows by key", diff["with_contents"], diff["read_by_key"], 10)
+        copied_out = self.step("copy_to", str(self.folder / "plain.out"))
+        exported = self.step("export_tag", "big", str(self.folder / "tag.jsonl"))
+        self.add(
+            "export JSONL of a tag",
+            "COPY TO",
+            exported["seconds"],
+            copied_out["seconds"],
+            2,
+            exported["peak_mb"],
+        )
+        self._pages()
+        self._backups()
+
+    def _pages(self) -> None:
+        few, many = self.step("pages", "tiny"), self.step("pages", "big")
+        for kind in ("first", "deep", "filtered"):
+            self.add(f"changelist page, {kind}", "the same at 1,000", many[kind], few[kind], 2)
+        self.facts["substring_search_seconds"] = {k: many[k] for k in ("search_rare", "search_absent")}
+
+    def _backups(self) -> None:
+        backup, dump = self.folder / "backup", self.folder / "dump"
+        dumped = self.step("pg_dump", str(dump))
+        backed_up = self.step("backup", str(backup))
+        self.add("backup", "pg_dump -Fc", backed_up["seconds"], dumped["seconds"], 1.5, backed_up["peak_mb"])
+        self.facts["backup_bytes"] = sum(f.stat().st_size for f in backup.rglob("*") if f.is_file())
+        for name in ("bench_pg_restore", "bench_restore"):
+            self.step("create_database", name)
+        plain = self.step("pg_restore", str(dump), database="bench_pg_restore")
+        restored = self.step("restore", str(backup), database="bench_restore")
+        self.add("restore", "pg_restore", restored["seconds"], plain["seconds"], 3, restored["peak_mb"])
+
+    def table(self) -> str:
+        rows = [
+            f"{'work':36} {'compared with':22} {'seconds':>9} {'limit':>9} {'ratio':>7} {'goal':>5} {'peak MB':>8}"
+        ]
+        for line in self.lines:
+            mark = "" if line.ratio <= line.goal else "  over"
+            peak = "" if line.peak_mb is None else str(line.peak_mb)
+            rows.append(
+                f"{line.work:36} {line.compared_with:22} {line.seconds:9.3f} {line.limit_seconds:9.3f} "
+                f"{line.ratio:7.2f} {line.goal:5.1f} {peak:>8}{mark}"
+            )
+        return "\n".join(rows)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"facts": self.facts, "lines": [{**asdict(line), "ratio": line.ratio} for line in self.lines]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--json", type=Path, default=ROOT / "bench-results" / "bench.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="golden-bench-") as folder:
+        Path(folder).chmod(0o711)
+        bench = Bench(Path(folder), options.rows)
+        try:
+            bench.run()
+        finally:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(bench.as_json(), indent=2) + "\n")
+            print(bench.table())
+            print(json.dumps(bench.facts, indent=2))
+
+
+if __name__ == "__main__":
+    main()
