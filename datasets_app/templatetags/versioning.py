@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.urls import reverse
@@ -23,3 +24,19 @@ def versioning_url(context: template.Context, page: str, *args: Any, **query: An
     if not branch.is_default:
         parameters = {"branch": branch.pk, **parameters}
     return f"{address}?{urlencode(parameters)}" if parameters else address
+
+
+@register.filter
+def first_line(text: str) -> str:
+    """The subject of a commit message."""
+    return text.partition("\n")[0]
+
+
+@register.filter
+def short_id(name: object) -> str:
+    """The name of an example; of a UUID, which nobody reads, the beginning."""
+    text = str(name)
+    try:
+        return f"{UUID(text)}"[:8]
+    except ValueError:
+        return text

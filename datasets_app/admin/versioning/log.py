@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets_app.admin.versioning.page import PAGE_SIZE, VersioningPage, number
+from datasets_app.domain.commits import GraphRow
 from datasets_app.services.versioning.log import LoggedCommit, graph
 
 LANE_PX = 18
@@ -35,6 +36,11 @@ class DrawnCommit:
         return self.logged.commit
 
     @property
+    def subject(self) -> str:
+        """The first line of the message."""
+        return str(self.commit.message.partition("\n")[0])
+
+    @property
     def is_merge(self) -> bool:
         return bool(self.commit.merge_parent_hash)
 
@@ -51,9 +57,7 @@ class LogPage(VersioningPage):
         logged = graph(self.dataset, limit=PAGE_SIZE + 1, before_id=before if before >= 0 else None)
         older = logged[PAGE_SIZE - 1].commit.pk if len(logged) > PAGE_SIZE else None
         drawn = [draw(row) for row in logged[:PAGE_SIZE]]
-        lanes = max(
-            (max(len(d.logged.row.lanes_before), len(d.logged.row.lanes_after), 1) for d in drawn), default=1
-        )
+        lanes = max((_lanes(row.logged.row) for row in drawn), default=1)
         return {
             **super().get_context_data(**kwargs),
             "drawn": drawn,
@@ -80,6 +84,10 @@ def draw(logged: LoggedCommit) -> DrawnCommit:
             lane = row.lanes_after.index(parent)
             lines.append(Line(_bend(row.lane, ROW_PX // 2, lane, ROW_PX), max(lane, row.lane) % COLOURS))
     return DrawnCommit(logged, _x(row.lane), row.lane % COLOURS, lines)
+
+
+def _lanes(row: GraphRow) -> int:
+    return max(len(row.lanes_before), len(row.lanes_after), row.lane + 1)
 
 
 def _x(lane: int) -> int:

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from django.contrib import messages
 
 from datasets_app.admin.versioning.page import VersioningPage
-from datasets_app.admin.versioning.presentation import plain_field_name, show_diff
+from datasets_app.admin.versioning.presentation import excerpt, plain_field_name, show_diff
 from datasets_app.admin.versioning.ref_choices import ref_choices
 from datasets_app.domain.roles import Action
 from datasets_app.services.versioning.merging import MergeOptions, MergeOutcome, merge
-from datasets_app.services.versioning.previewing import preview_merge
+from datasets_app.services.versioning.previewing import MergePreview, contents_at, preview_merge
 from goldenproject.kit.admin import tell
 from goldenproject.kit.errors import BadInput, GoldenError
 
@@ -48,10 +48,7 @@ class MergePage(VersioningPage):
             if preview
             else [],
             "more_changes": max(len(preview.changes) - SHOWN_CHANGES, 0) if preview else 0,
-            "clashes": [
-                (conflict.name, ", ".join(plain_field_name(f.path) for f in conflict.fields))
-                for conflict in conflicts[:SHOWN_CONFLICTS]
-            ],
+            "clashes": self._clashes(preview) if preview else [],
             "more_clashes": max(len(conflicts) - SHOWN_CONFLICTS, 0),
             "clash_count": sum(len(conflict.fields) for conflict in conflicts),
             "finished": list(
@@ -60,6 +57,19 @@ class MergePage(VersioningPage):
                 .order_by("-id")[:FINISHED]
             ),
         }
+
+    def _clashes(self, preview: MergePreview) -> list[tuple[str, str, str]]:
+        """(name, line to know it by, fields) of the first examples that both sides changed."""
+        shown = preview.conflicts[:SHOWN_CONFLICTS]
+        ours = contents_at(preview.ours, [conflict.uuid for conflict in shown])
+        return [
+            (
+                conflict.name,
+                excerpt(ours[conflict.uuid].document()) if conflict.uuid in ours else "deleted on one side",
+                ", ".join(plain_field_name(found.path) for found in conflict.fields),
+            )
+            for conflict in shown
+        ]
 
     def post_merge(self) -> str:
         source = self.request.POST.get("source", "").strip()
