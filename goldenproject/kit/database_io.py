@@ -15,9 +15,12 @@ from goldenproject.kit.clock import random_uuid
 
 @contextmanager
 def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """Yield a psycopg cursor that binds on the server and reads binary: the fast way for many hashes."""
+    """Yield a psycopg cursor that binds on the server and reads binary: the fast way for many hashes.
+
+    Its errors are Django's, so that what is transient is tried again and what is not gets told.
+    """
     connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.format = psycopg.pq.Format.BINARY
         yield cursor
 
@@ -61,7 +64,7 @@ def stream(
     """
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
-    with raw.cursor(name=f"golden_{random_uuid().hex}") as cursor:
+    with connection.wrap_database_errors, raw.cursor(name=f"golden_{random_uuid().hex}") as cursor:
         cursor.itersize = chunk_rows
         cursor.execute(sql, parameters)  # type: ignore[arg-type]
         while rows := cursor.fetchmany(chunk_rows):
