@@ -42,7 +42,7 @@ def _note_use(token: ApiToken) -> None:
     token.last_used_at = moment
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the schema describes tokens."""
 
     target_class = "datasets_app.api.authentication.TokenAuthentication"

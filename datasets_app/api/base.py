@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -41,7 +41,7 @@ class GoldenView(APIView):
     renderer_classes = [OrjsonRenderer]
     content_negotiation_class = FirstOfEach
     throttle_classes = [CallerThrottle, WorkThrottle]
-    metadata_class = None
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     actions: ClassVar[Mapping[str, Action]] = {}
 
     dataset: Dataset
@@ -123,8 +123,14 @@ class GoldenView(APIView):
         page, cursor = cut(found, query["limit"], lambda row: getattr(row, key))
         return self.page(page, shape, cursor)
 
-    def page(self, rows: Any, shape: type[serializers.Serializer], cursor: str | None) -> Response:
-        return Response({"results": shape(rows, many=True).data, "next_cursor": cursor})
+    def page(
+        self,
+        rows: Any,
+        shape: type[serializers.Serializer],
+        cursor: str | None,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        return Response({"results": shape(rows, many=True).data, "next_cursor": cursor}, headers=headers)
 
 
 def _check_address(request: Request, kwargs: Mapping[str, Any]) -> None:
@@ -135,6 +141,7 @@ def _check_address(request: Request, kwargs: Mapping[str, Any]) -> None:
             check_text(text, f"{name!r} in the query")
 
 
+@extend_schema_field({})
 class AnyJson(serializers.Field):
     """A JSON value, passed through: the parser has refused what golden data may not hold."""
 
@@ -145,6 +152,7 @@ class AnyJson(serializers.Field):
         return value
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class JsonObject(AnyJson):
     """A JSON object."""
 
@@ -187,7 +195,7 @@ def operation(
     answer: Any = None,
     body: Any = None,
     query: type[serializers.Serializer] | None = None,
-    status: int = 200,
+    status: int | tuple[int, str] = 200,
     also: Mapping[Any, Any] | None = None,
     headers: tuple[OpenApiParameter, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

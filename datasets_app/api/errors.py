@@ -74,8 +74,9 @@ def _of_framework(error: exceptions.APIException) -> Response:
     status = error.status_code
     headers: dict[str, str] = {}
     hint = ""
-    if getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = error.auth_header
+    challenge = getattr(error, "auth_header", None)
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
         hint = "Send the header “Authorization: Token …”."
     wait_s = getattr(error, "wait", None)
     if wait_s is not None:

@@ -259,7 +259,7 @@ class ExampleView(GoldenView):
 class BulkOut(ImportResultOut):
     """What became of the examples, and why each refused one was (its `line` is its place in the list, from 1)."""
 
-    errors = serializers.ListField(child=JsonObject())
+    errors = serializers.ListField(child=JsonObject())  # type: ignore[assignment]
 
 
 class BulkView(GoldenView):

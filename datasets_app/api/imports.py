@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from datasets_app.api.base import AnyJson, GoldenView, JsonObject, operation
-from datasets_app.api.paging import PageQuery, cut, decode_cursor, paged
+from datasets_app.api.paging import PageQuery, cut, decode_cursor, newest_first, paged
 from datasets_app.api.parsers import UploadParser, refuse_larger
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import loads_strict
@@ -80,7 +80,7 @@ class StagedRowOut(serializers.Serializer):
     output = AnyJson(source="expected_output", allow_null=True)
     labels = JsonObject(allow_null=True)
     metadata = JsonObject(allow_null=True)
-    errors = serializers.SerializerMethodField()
+    errors = serializers.SerializerMethodField()  # type: ignore[assignment]
     raw = serializers.CharField(allow_blank=True)
 
     @extend_schema_field(serializers.ListField(child=JsonObject()))
@@ -101,13 +101,7 @@ class ImportsView(GoldenView):
 
     @operation("imports_list", "Uploaded files", tag="imports", query=PageQuery, answer=paged(BatchOut))
     def get(self, request: Request, dataset: str) -> Response:
-        query = self.query(PageQuery)
-        rows = _batches(self.dataset.pk).order_by("-created_at", "-id")
-        after = decode_cursor(query["cursor"], str)
-        if after is not None:
-            last = rows.filter(pk=_uuid(after)).first()
-            rows = rows.filter(created_at__lt=last.created_at) if last else rows.none()
-        page, cursor = cut(list(rows[: query["limit"] + 1]), query["limit"], lambda batch: str(batch.pk))
+        page, cursor = newest_first(_batches(self.dataset.pk), self.query(PageQuery))
         return self.page(page, BatchOut, cursor)
 
     @operation(
@@ -190,13 +184,6 @@ def _batch(dataset_id: uuid.UUID, batch: uuid.UUID) -> ImportBatch:
     if found is None:
         raise NotFound(f"This dataset has no import {batch}.")
     return found
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 def _mapping(text: str) -> dict[str, str]:

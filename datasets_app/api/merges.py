@@ -38,7 +38,7 @@ class _Options(serializers.Serializer):
 class MergeBody(_Options):
     """What to merge."""
 
-    source = serializers.CharField(max_length=200, help_text="A branch, tag or commit.")
+    source = serializers.CharField(max_length=200, help_text="A branch, tag or commit.")  # type: ignore[assignment]
     fast_forward = serializers.BooleanField(default=True)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
+from django.db.models import Q, QuerySet
 from rest_framework import serializers
 
 from datasets_app.api.errors import InvalidCursor
@@ -64,10 +67,30 @@ def decode_cursor(cursor: str, kind: type) -> Any:
         key = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error) as error:
         raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.") from error
-    if (
-        type(key) is not kind
-        or (kind is int and not 0 <= key <= _LARGEST_KEY)
-        or (kind is str and "\x00" in key)
-    ):
+    if type(key) is not kind or not _may_be_a_key(key):
         raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.")
     return key
+
+
+def _may_be_a_key(key: Any) -> bool:
+    if isinstance(key, int):
+        return 0 <= key <= _LARGEST_KEY
+    return not isinstance(key, str) or "\x00" not in key
+
+
+def newest_first(rows: QuerySet[Any], query: dict[str, Any]) -> tuple[Sequence[Any], str | None]:
+    """Return a page of `rows`, the newest `created_at` first (then by `id`), and the cursor behind it."""
+    after = decode_cursor(query["cursor"], str)
+    if after is not None:
+        moment, key = _split(after)
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=key))
+    found = list(rows.order_by("-created_at", "-pk")[: query["limit"] + 1])
+    return cut(found, query["limit"], lambda row: f"{row.created_at.isoformat()} {row.pk}")
+
+
+def _split(after: str) -> tuple[datetime, uuid.UUID]:
+    moment, _, key = after.partition(" ")
+    try:
+        return datetime.fromisoformat(moment), uuid.UUID(key)
+    except ValueError as error:
+        raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.") from error

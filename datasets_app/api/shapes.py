@@ -74,7 +74,7 @@ class ExampleDiffOut(serializers.Serializer):
     id = serializers.UUIDField(source="uuid")
     external_id = serializers.CharField(allow_null=True)
     change = serializers.ChoiceField(CHANGE_TYPES, source="change_type")
-    fields_ = FieldChangeOut(many=True, source="fields")
+    fields_ = FieldChangeOut(many=True)
     old = JsonObject(allow_null=True)
     new = JsonObject(allow_null=True)
 
@@ -109,8 +109,12 @@ class ConflictOut(serializers.Serializer):
     base = serializers.SerializerMethodField()
     ours = serializers.SerializerMethodField()
     theirs = serializers.SerializerMethodField()
-    resolution = serializers.ChoiceField([("", "unresolved"), *MergeConflict.Resolution.choices])
-    value = serializers.SerializerMethodField(help_text="The value of the resolution “value”.")
+    resolution = serializers.ChoiceField(
+        MergeConflict.Resolution.choices, allow_blank=True, help_text="Empty while it is open."
+    )
+    value = serializers.SerializerMethodField(
+        method_name="get_resolved", help_text="The value of the resolution “value”."
+    )
 
     @extend_schema_field(SideOut)
     def get_base(self, row: MergeConflict) -> Any:
@@ -125,7 +129,7 @@ class ConflictOut(serializers.Serializer):
         return row.theirs
 
     @extend_schema_field(SideOut)
-    def get_value(self, row: MergeConflict) -> Any:
+    def get_resolved(self, row: MergeConflict) -> Any:
         return row.value
 
 
@@ -135,7 +139,7 @@ class MergeOut(serializers.Serializer):
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(Merge.Kind.choices)
     branch = serializers.CharField(source="branch.name")
-    source = serializers.CharField(source="source_ref")
+    source = serializers.CharField(source="source_ref")  # type: ignore[assignment]
     base = serializers.CharField(source="base.commit_hash", default=None, allow_null=True)
     ours = serializers.CharField(source="ours.commit_hash", default=None, allow_null=True)
     theirs = serializers.CharField(source="theirs.commit_hash", default=None, allow_null=True)

@@ -22,7 +22,8 @@ class CallerThrottle(SimpleRateThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         self.scope = self.scope_of(request, view)
-        self.rate = api_settings.DEFAULT_THROTTLE_RATES.get(self.scope) if self.scope else None
+        rates: dict[str, str | None] = api_settings.DEFAULT_THROTTLE_RATES  # type: ignore[assignment]
+        self.rate = rates.get(self.scope) if self.scope else None
         if not self.rate:
             return True
         self.num_requests, self.duration = self.parse_rate(self.rate)

@@ -81,9 +81,7 @@ class VersionExamplesView(_VersionView):
             return Response(status=304, headers=headers)
         found = page_at(commit, after_ordinal=after, limit=query["limit"] + 1)
         page, cursor = cut(found, query["limit"], lambda row: row.ordinal)
-        answer = self.page(page, VersionedExampleOut, cursor)
-        answer.headers.update(headers)
-        return answer
+        return self.page(page, VersionedExampleOut, cursor, headers)
 
 
 class VersionExampleView(_VersionView):
@@ -111,9 +109,10 @@ class VersionStreamView(_VersionView):
         "version_stream",
         "All examples of a version, a JSON document a line",
         tag="versions",
-        answer=None,
+        answer=OpenApiTypes.STR,
+        status=(200, NdjsonRenderer.media_type),
         headers=(_IF_NONE_MATCH,),
-        also={(200, NdjsonRenderer.media_type): OpenApiTypes.STR, **_UNCHANGED},
+        also=_UNCHANGED,
     )
     def get(self, request: Request, dataset: str, ref: str) -> Any:
         commit = self.commit(ref)
