@@ -23,6 +23,7 @@ from goldenproject.kit.admin import ConsoleAdmin, ConsolePage
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, Forbidden, NotFound
 
+_ROLE_NAMES = {role.value for role in Role}
 _SCOPE_MEANINGS = {
     "read": "read and export",
     "write": "edit, import, label and review",
@@ -156,7 +157,10 @@ class UserAdmin(_Managed, DjangoUserAdmin):  # type: ignore[misc]
     def roles(self, user: User) -> str:
         if user.is_superuser:
             return "Superuser"
-        return ", ".join(Role(g.name).title if g.name in Role else g.name for g in user.groups.all()) or "—"
+        return (
+            ", ".join(Role(g.name).title if g.name in _ROLE_NAMES else g.name for g in user.groups.all())
+            or "—"
+        )
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if obj.is_superuser and not request.user.is_superuser:  # type: ignore[union-attr]
@@ -171,7 +175,7 @@ class UserAdmin(_Managed, DjangoUserAdmin):  # type: ignore[misc]
             raise PermissionDenied("Only a superuser may touch a superuser.")
         return super().user_change_password(request, id, form_url)
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
         record(request.user, "user.password" if "password" in str(message) else "user.save", None, str(obj))
 
 
@@ -185,9 +189,9 @@ class GroupAdmin(_Managed, DjangoGroupAdmin):  # type: ignore[misc]
     def means(self, group: Group) -> str:
         return (
             f"{Role(group.name).title} of every dataset"
-            if group.name in Role
+            if group.name in _ROLE_NAMES
             else "a role where it is a member"
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("name",) if obj is not None and obj.name in Role else ()
+        return ("name",) if obj is not None and obj.name in _ROLE_NAMES else ()

@@ -18,7 +18,7 @@ from datasets_app.admin.examples import BulkPage, ExamplesPage
 from datasets_app.admin.imports import ColumnsPage, PreviewPage, RefusedRowsPage, UploadPage
 from datasets_app.admin.saved_views import SavedViewsPage
 from datasets_app.admin.summaries import state_of, with_summary
-from datasets_app.admin.versioning import versioning_urls
+from datasets_app.admin.versioning import ObjectHistoryMixin, versioning_urls
 from datasets_app.domain.roles import Action
 from datasets_app.models import Dataset, Membership
 from datasets_app.services.access import allowed_datasets, may, may_somewhere, record, require
@@ -63,7 +63,7 @@ class DatasetForm(forms.ModelForm):
         }
 
 
-class DatasetAdmin(ConsoleAdmin):
+class DatasetAdmin(ObjectHistoryMixin, ConsoleAdmin):
     form = DatasetForm
     list_display = ("named", "state", "examples", "quality", "changes", "version_shown")
     list_display_links = None
@@ -135,7 +135,8 @@ class DatasetAdmin(ConsoleAdmin):
         if dataset is not None:
             branch = chosen_branch(dataset, None)
             frame = dataset_context(request.user, dataset, branch, "settings")
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **frame})
+        context = {**(extra_context or {}), **frame}
+        return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         values = form.cleaned_data

@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from datasets_app.admin.example_forms import SchemaForm
 from datasets_app.admin.example_rows import ordered_properties
+from datasets_app.admin.versioning import ObjectHistoryMixin
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.errors import InvalidJson
@@ -113,10 +114,11 @@ class ExampleTypeForm(forms.ModelForm):
                     self.initial.setdefault(name, _START_SCHEMA)
 
 
-class ExampleTypeAdmin(ConsoleAdmin):
+class ExampleTypeAdmin(ObjectHistoryMixin, ConsoleAdmin):
     form = ExampleTypeForm
     list_display = ("title", "name", "class_field", "origin")
     search_fields = ("name", "title", "description")
+    fields = ExampleTypeForm.Meta.fields
     change_form_outer_after_template = "datasets_app/examples/type_preview.html"
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -144,6 +146,5 @@ class ExampleTypeAdmin(ConsoleAdmin):
     ) -> HttpResponseBase:
         found = self.get_object(request, object_id)
         preview = SchemaForm(found, disabled=True) if found is not None else None
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), "preview": preview}
-        )
+        context = {**(extra_context or {}), "preview": preview}
+        return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]

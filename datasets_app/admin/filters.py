@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,9 +59,6 @@ class ExampleFilter:
             **more,
         }
         return urlencode({name: value for name, value in parts.items() if value not in ("", None)})
-
-    def without(self, part: str) -> ExampleFilter:
-        return replace(self, **{part: ExampleFilter.__dataclass_fields__[part].default})
 
     def examples(self, branch: Branch) -> QuerySet[Example]:
         """Return the rows of `branch` that match, without an order."""

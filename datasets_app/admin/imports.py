@@ -298,7 +298,7 @@ def _document(given: Any, expected: Any, labels: Any, metadata: Any) -> dict[str
 class RefusedRowsPage(PreviewPage):
     """The refused rows as a file: line, errors, and the row as it stood there."""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         response = StreamingHttpResponse(refused_rows(self.batch), content_type="application/x-ndjson")
         response["Content-Disposition"] = f'attachment; filename="refused-{self.batch.pk}.jsonl"'
         return response

@@ -122,6 +122,14 @@ class KeysetPaginator(Paginator):  # type: ignore[type-arg]
         return Page([], 1, self)
 
 
+class PlainChangeList(ChangeList):  # type: ignore[misc]
+    """A list that does not offer to “show all” of what it did not count."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.full_result_count = self.result_count
+
+
 class KeysetChangeList(ChangeList):
     """A list, newest first, whose pages cost the same however deep they are and however many rows there are."""
 
@@ -186,6 +194,9 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     actions: Any = None
     list_filter_submit = True
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PlainChangeList
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -213,7 +224,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
             return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
+        form = super().get_form(request, obj, change=change, **kwargs)
         error = getattr(request, "golden_error", None)
         return form if error is None else _refusing(form, error)
 
@@ -227,7 +238,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
 
 def _refusing(form: Any, error: GoldenError) -> Any:
     def clean(self: Any) -> Any:
-        cleaned = super(refusing, self).clean()
+        cleaned = form.clean(self)
         self.add_error(None, str(error))
         return cleaned
 
@@ -266,7 +277,7 @@ class ConsolePage(UnfoldModelAdminViewMixin, TemplateView):  # type: ignore[misc
         except GoldenError as error:
             return self.error_page(error)
         try:
-            response: HttpResponse = super().dispatch(request, *args, **kwargs)
+            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
             # a template that asks the database may still meet an error: draw it while it can be told
             return response.render() if isinstance(response, TemplateResponse) else response
         except GoldenError as error:

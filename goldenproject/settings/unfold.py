@@ -17,6 +17,10 @@ def _console_js(_request: HttpRequest) -> str:
     return static("datasets_app/console.js")
 
 
+def _favicon(_request: HttpRequest) -> str:
+    return static("datasets_app/favicon.svg")
+
+
 def _entry(title: str, icon: str, url_name: str, permission: str | None = None) -> dict[str, Any]:
     entry: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{url_name}")}
     if permission:
@@ -29,6 +33,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Golden datasets",
     "SITE_SYMBOL": "database",
     "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _favicon}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "COMMAND": {"search_models": False, "show_history": False},
