@@ -20,6 +20,8 @@ def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
     Its errors are Django's, so that what is transient is tried again and what is not gets told.
     """
     connection.ensure_connection()
+    if connection.connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+        raise RuntimeError("This connection is inside COPY: a query now would wait for ever.")
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.format = psycopg.pq.Format.BINARY
         yield cursor

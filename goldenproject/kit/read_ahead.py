@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_DEPTH = 2
+_DEPTH = 4
 
 
 def batches_ahead(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield `items` in lists of `size`, made up to two lists ahead by a thread of its own.
+    """Yield `items` in lists of `size`, made up to four lists ahead by a thread of its own.
 
     An error of `items` is raised here, after the batches before it. `items` may not use the database connection.
     When the consumer stops early, the thread ends after the batch that it is at.

@@ -25,7 +25,7 @@ from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.read_ahead import batches_ahead
 
-BATCH_ROWS = 25_000
+BATCH_ROWS = 20_000
 _CELL_FORMATS = ("csv", "tsv", "parquet")
 
 
