@@ -1,0 +1,68 @@
+"""What changed between two backups: examples of the default branches that were added, removed or modified."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import orjson
+
+from exports_app.backup.reading import Backup, Part
+
+_BRANCH = re.compile(rb'"branch_id":(\d+)')
+_EXAMPLE_AT = len('{"example_id":"')
+_UUID_CHARS = 36
+
+
+@dataclass
+class ChangeCounts:
+    added: int = 0
+    removed: int = 0
+    modified: int = 0
+
+    @property
+    def any(self) -> bool:
+        return bool(self.added or self.removed or self.modified)
+
+
+def compare_examples(old: Backup, new: Backup) -> ChangeCounts:
+    """Count the examples in which two backups differ. Both are sorted by example, so both stream; memory is flat.
+
+    Shards of one name are equal and are not read.
+    """
+    same = {p.name for p in old.parts.get("examples", []) if p.is_shard}
+    same &= {p.name for p in new.parts.get("examples", []) if p.is_shard}
+    before, after = _by_example(old, same), _by_example(new, same)
+    counts = ChangeCounts()
+    a, b = next(before, None), next(after, None)
+    while a is not None or b is not None:
+        if b is None or (a is not None and a[0] < b[0]):
+            counts.removed += 1
+            a = next(before, None)
+        elif a is None or b[0] < a[0]:
+            counts.added += 1
+            b = next(after, None)
+        else:
+            counts.modified += a[1] != b[1]
+            a, b = next(before, None), next(after, None)
+    return counts
+
+
+def _by_example(backup: Backup, left_out: set[str]) -> Iterator[tuple[bytes, list[bytes]]]:
+    default = {
+        branch["id"] for line in backup.lines("branches") if (branch := orjson.loads(line))["is_default"]
+    }
+    wanted = {str(number).encode() for number in default}
+    parts = [part for part in backup.parts.get("examples", []) if part.name not in left_out]
+    lines = (line for part in parts for line in _lines_of(part, wanted))
+    for example, group in groupby(lines, key=lambda line: line[_EXAMPLE_AT : _EXAMPLE_AT + _UUID_CHARS]):
+        yield example, list(group)
+
+
+def _lines_of(part: Part, branches: set[bytes]) -> Iterator[bytes]:
+    for line in part.lines():
+        match = _BRANCH.search(line, _EXAMPLE_AT + _UUID_CHARS)
+        if match is not None and match[1] in branches:
+            yield line

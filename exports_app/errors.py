@@ -1,0 +1,72 @@
+"""What can go wrong with exports, backups and restores; a class per cause, the docstring is the default message."""
+
+from __future__ import annotations
+
+from goldenproject.kit.errors import BadInput, Conflict, GoldenError, NotFound
+
+
+class NoBackup(NotFound):
+    """There is no backup in this folder."""
+
+    code = "no_backup"
+
+
+class InvalidBackup(BadInput):
+    """The backup does not have the structure of a golden backup."""
+
+    code = "invalid_backup"
+
+
+class DamagedBackup(BadInput):
+    """The backup is truncated or was changed: a checksum does not match."""
+
+    code = "damaged_backup"
+
+
+class NewerBackup(BadInput):
+    """The backup was written in a newer format than this version reads."""
+
+    code = "newer_backup"
+
+
+class BackupInUse(Conflict):
+    """Another process is using this backup folder."""
+
+    code = "backup_in_use"
+
+
+class DiskFull(GoldenError):
+    """The disk is full."""
+
+    code = "disk_full"
+    http_status = 507
+
+
+class UnwritableFolder(GoldenError):
+    """The backup cannot be written to this folder."""
+
+    code = "unwritable_folder"
+
+
+class RestoreConflict(Conflict):
+    """The database already holds what the backup would add."""
+
+    code = "restore_conflict"
+
+
+class RestoreRefused(Conflict):
+    """The content of the backup has findings, and --strict refuses it."""
+
+    code = "restore_refused"
+
+
+class RestoreFailed(GoldenError):
+    """What was restored does not prove to be what was saved; nothing was changed."""
+
+    code = "restore_failed"
+
+
+class DumpFailed(GoldenError):
+    """PostgreSQL's own pg_dump or pg_restore failed."""
+
+    code = "dump_failed"

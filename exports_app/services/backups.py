@@ -1,0 +1,209 @@
+"""Back up everything that the database holds of the golden data into a folder, from one snapshot."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import connection, transaction
+
+from datasets_app.domain.roles import Action
+from datasets_app.models import AuditEvent
+from datasets_app.services.access import record, require
+from exports_app.backup import layout
+from exports_app.backup.comparing import compare_examples
+from exports_app.backup.reading import Backup, open_backup
+from exports_app.backup.writing import (
+    INLINE_EXAMPLES,
+    Progress,
+    WriteOptions,
+    WrittenBackup,
+    lock_tables,
+    write_backup,
+    write_metadata,
+)
+from goldenproject.kit.clock import now
+from goldenproject.kit.errors import GoldenError
+
+_CHANGE_KEYS = ("date", "action", "count", "description")
+
+
+@dataclass(frozen=True)
+class BackupOptions:
+    """`description`: a person's words on what changed. `inline_examples`: beyond it, shards lie beside the main file."""
+
+    description: str = ""
+    inline_examples: int = INLINE_EXAMPLES
+    keep_record: bool = (
+        True  # False for the safety backup of a restore, which is no step of the data's own history
+    )
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """`changed` is False when the folder held this very backup: then no file was touched."""
+
+    directory: Path
+    sha256: str
+    changed: bool
+    created_at: datetime
+    totals: dict[str, int]
+    counts: dict[str, int]
+    changes: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "directory": str(self.directory),
+            "created_at": self.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+
+def create_backup(
+    *, directory: Path, actor: Any, options: BackupOptions | None = None, progress: Progress | None = None
+) -> BackupResult:
+    """Write a backup of format 1.0 into `directory`, which is made if need be.
+
+    Consistent (one REPEATABLE READ snapshot), atomic (the old backup counts until the new one is complete and on the
+    disk), and without effect on the files when nothing changed. Raises BackupInUse, DiskFull, UnwritableFolder,
+    Forbidden (an actor who may not back up; None is the system's operator).
+    """
+    if actor is not None:
+        require(actor, Action.BACKUP)
+    options = options or BackupOptions()
+    with layout.clear_disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with layout.locked(directory, writing=True):
+            result = _write_and_publish(directory, options, progress)
+    _record(result, actor, options)
+    return result
+
+
+def _write_and_publish(directory: Path, options: BackupOptions, progress: Progress | None) -> BackupResult:
+    new = layout.prepare(directory)
+    moment = now()
+    try:
+        written = _write_snapshot(new, WriteOptions(moment, options.inline_examples), progress)
+        before = _readable(directory)
+        changed = (
+            before is None or before.sha256 != written.sha256 or not layout.metadata_file(directory).exists()
+        )
+        changes: list[dict[str, Any]] = []
+        if changed:
+            known, changes = _changes(directory, new, before, written, options, moment)
+            write_metadata(new, written.totals, moment, known + changes)
+        else:
+            assert before is not None and before.created_at is not None
+            moment = before.created_at
+            (new / layout.MAIN).unlink()  # only the shards are put in place: that mends one that was damaged
+        layout.publish(directory)
+        layout.remove_unnamed_shards(directory, written.shards)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return BackupResult(directory, written.sha256, changed, moment, written.totals, written.counts, changes)
+
+
+def _write_snapshot(folder: Path, options: WriteOptions, progress: Progress | None) -> WrittenBackup:
+    nested = connection.in_atomic_block
+    with transaction.atomic():
+        connection.ensure_connection()
+        with psycopg.Cursor(connection.connection) as cursor:
+            if not nested:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                lock_tables(cursor)
+            return write_backup(cursor, folder, options, progress)
+
+
+def _readable(directory: Path) -> Backup | None:
+    """Return the backup that is there, None when there is none that can be trusted."""
+    try:
+        return open_backup(directory)
+    except GoldenError:
+        return None
+
+
+def _changes(
+    directory: Path,
+    new: Path,
+    before: Backup | None,
+    written: WrittenBackup,
+    options: BackupOptions,
+    moment: datetime,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the changes told so far, and those of this backup."""
+    events = AuditEvent.objects.filter(action="backup_change").order_by("id")
+    if before is not None:
+        counts = asdict(compare_examples(before, open_backup(new)))
+        known = before.changes
+    else:
+        counts = _counts_since_last(written)
+        # jsonb has an order of keys of its own
+        known = [{key: event.details.get(key) for key in _CHANGE_KEYS} for event in events]
+    date = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = [
+        {
+            "date": date,
+            "action": action,
+            "count": count,
+            "description": options.description or _described(action, count),
+        }
+        for action, count in counts.items()
+        if count
+    ]
+    if not made and options.description:
+        made = [{"date": date, "action": "modified", "count": 0, "description": options.description}]
+    return known, made
+
+
+def _described(action: str, count: int) -> str:
+    return f"{count} example{'' if count == 1 else 's'} {action}"
+
+
+def _counts_since_last(written: WrittenBackup) -> dict[str, int]:
+    """Compare with what the database knows of the last backup or restore, when its files are not at hand."""
+    events = AuditEvent.objects.filter(action__in=("backup", "restore"), details__has_key="sha256")
+    last = events.order_by("-id").first()
+    if last is not None and last.details["sha256"] == written.sha256:
+        return {}
+    before = last.details["totals"].get("total_examples", 0) if last is not None else 0
+    difference = written.totals["total_examples"] - before
+    return {"added": max(difference, 0), "removed": max(-difference, 0)}
+
+
+def _record(result: BackupResult, actor: Any, options: BackupOptions) -> None:
+    with transaction.atomic():
+        if options.keep_record:
+            AuditEvent.objects.bulk_create(
+                AuditEvent(action="backup_change", details=change) for change in result.changes
+            )
+        record(
+            actor,
+            "backup",
+            None,
+            f"{result.totals['total_examples']} examples to {result.directory}",
+            format="json",
+            directory=str(result.directory),
+            sha256=result.sha256,
+            changed=result.changed,
+            totals=result.totals,
+        )
+
+
+def last_backup() -> AuditEvent | None:
+    """Return the audit event of the newest backup of any format."""
+    return AuditEvent.objects.filter(action="backup", succeeded=True).order_by("-id").first()
+
+
+def as_text(result: BackupResult) -> str:
+    """One line for people."""
+    totals = result.totals
+    what = f"{totals['total_datasets']} datasets, {totals['total_examples']} examples, {totals['total_commits']} commits"
+    if not result.changed:
+        return f"Nothing changed since {result.created_at:%Y-%m-%d %H:%M} UTC: {what} in {result.directory}."
+    told = "; ".join(change["description"] for change in result.changes)
+    return f"Backed up {what} to {result.directory}." + (f" {told}." if told else "")

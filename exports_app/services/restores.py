@@ -1,0 +1,299 @@
+"""Restore a backup: all of it or nothing, in one transaction, proved by hashes before it is committed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.utils import DataError
+
+from datasets_app.domain.roles import Action
+from datasets_app.models import AuditEvent, Dataset, ExampleType, Redaction
+from datasets_app.services.access import record, require
+from exports_app.backup import layout
+from exports_app.backup.guards import lifted_guards
+from exports_app.backup.loading import Loader, Plan, Progress, check_references, delete_datasets, wipe
+from exports_app.backup.reading import Backup, check_shards, findings, open_backup
+from exports_app.backup.rebuilding import rebuild_trees
+from exports_app.errors import RestoreConflict, RestoreFailed, RestoreRefused
+from exports_app.services.backups import BackupOptions, create_backup
+from goldenproject.kit.clock import now
+
+ON_CONFLICT = ("error", "skip", "update")
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """`replace`: delete what is there first. `on_conflict`: what becomes of a dataset or type that is there by id.
+
+    "error" refuses, "skip" leaves what is there, "update" puts the backup's in its place, each dataset as a whole with
+    its versions. `strict`: findings in the content refuse the restore. `safety_dir`: where the safety backup goes.
+    """
+
+    replace: bool = False
+    on_conflict: str = "error"
+    dry_run: bool = False
+    strict: bool = False
+    safety_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """What was restored (or, in a dry run, would be). `findings` is what is wrong with the content."""
+
+    directory: Path
+    dry_run: bool
+    replaced: bool
+    datasets: dict[str, list[str]]
+    counts: dict[str, int] = field(default_factory=dict)
+    new_people: list[str] = field(default_factory=list)
+    commits_proved: int = 0
+    safety_backup: Path | None = None
+    findings: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        safety = str(self.safety_backup) if self.safety_backup else None
+        return {**asdict(self), "directory": str(self.directory), "safety_backup": safety}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What happens to each dataset of the backup."""
+
+    add: list[tuple[uuid.UUID, str]]
+    update: list[tuple[uuid.UUID, str]]
+    skip: list[tuple[uuid.UUID, str]]
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        return {kind: [name for _, name in pairs] for kind, pairs in asdict(self).items()}
+
+    @property
+    def loaded(self) -> frozenset[uuid.UUID]:
+        return frozenset(pk for pk, _ in (*self.add, *self.update))
+
+
+def restore_backup(
+    *, directory: Path, actor: Any, options: RestoreOptions | None = None, progress: Progress | None = None
+) -> RestoreResult:
+    """Restore the backup in `directory`.
+
+    Everything that can be checked without a database is checked before anything is written. Raises NoBackup,
+    BackupInUse, InvalidBackup, DamagedBackup, NewerBackup, RestoreConflict (what is there by id, or a name that is
+    taken), RestoreRefused (findings and `strict`), RestoreFailed (trees or references do not prove), Forbidden.
+    After any of them the database is as it was.
+    """
+    if actor is not None:
+        require(actor, Action.RESTORE)
+    options = options or RestoreOptions()
+    with layout.locked(directory, writing=False):
+        backup = open_backup(directory)
+        for _ in check_shards(backup):
+            pass
+        found = _findings(backup)
+        if found and options.strict:
+            raise RestoreRefused(
+                f"{directory}: {found[0]}"
+                + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+                + ".",
+                hint="Without --strict it is restored and reported.",
+            )
+        try:
+            return _restore(backup, actor, options, found, progress)
+        except (IntegrityError, DataError, psycopg.errors.DatabaseError) as error:
+            raise RestoreFailed(
+                f"The database refused what the backup holds: {str(error).strip().splitlines()[0]}. Nothing was changed.",
+                hint="Use another copy of the backup, or an older one.",
+            ) from error
+
+
+def _findings(backup: Backup) -> list[str]:
+    found = findings(backup)
+    if backup.analyses:
+        found.append(
+            f"{len(backup.analyses)} analyses are in the backup; this version has no corpus and left them out"
+        )
+    return found
+
+
+def is_pristine() -> bool:
+    """Tell whether nobody has put anything in yet: no dataset, no type but the built-in ones."""
+    return not Dataset.objects.exists() and not ExampleType.objects.filter(is_builtin=False).exists()
+
+
+def _restore(
+    backup: Backup, actor: Any, options: RestoreOptions, found: list[str], progress: Progress | None
+) -> RestoreResult:
+    if options.dry_run:
+        whole = options.replace or is_pristine()
+        choice = _choose(backup, options, whole=whole)
+        counts = {name: backup.count(name) for name in backup.parts if name not in ("people", "files")}
+        return RestoreResult(backup.folder, True, whole, choice.names, counts, findings=found)
+    with transaction.atomic():
+        with lifted_guards():
+            result = _load(backup, actor, options, found, progress)
+        _record(result, backup, actor)
+    return result
+
+
+def _load(
+    backup: Backup, actor: Any, options: RestoreOptions, found: list[str], progress: Progress | None
+) -> RestoreResult:
+    """Do the work of the transaction: nobody else reads or writes golden tables until it ends."""
+    pristine = is_pristine()
+    whole = options.replace or pristine
+    choice = _choose(backup, options, whole=whole)
+    safety = None
+    if not pristine and (options.replace or choice.update):
+        safety = _safety_backup(options)
+    erased = _erased_since(backup) if whole else []
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        if whole:
+            wipe(cursor)
+            plan = Plan()
+        else:
+            delete_datasets(cursor, [pk for pk, _ in choice.update])
+            plan = Plan(choice.loaded, _match_types(backup, options))
+        loader = Loader(cursor, backup, plan, progress)
+        counts = loader.load()
+        for table in ("exampleidentity", "example", "blob", "examplechange"):
+            cursor.execute(f"ANALYZE datasets_app_{table}")
+        if whole:
+            cursor.execute(
+                "UPDATE datasets_app_jobrun SET dataset_id = NULL "
+                "WHERE dataset_id NOT IN (SELECT id FROM datasets_app_dataset)"
+            )
+        proved = rebuild_trees(plan.datasets)
+        check_references(cursor)
+    return RestoreResult(
+        backup.folder,
+        False,
+        options.replace,
+        choice.names,
+        counts,
+        loader.new_people,
+        proved,
+        safety,
+        [*found, *erased],
+    )
+
+
+def _choose(backup: Backup, options: RestoreOptions, *, whole: bool) -> _Choice:
+    records = [orjson.loads(line) for line in backup.lines("datasets")]
+    there = {} if whole else dict(Dataset.objects.values_list("pk", "name"))
+    names = {name: pk for pk, name in there.items()}
+    choice = _Choice([], [], [])
+    for fields in records:
+        pk, name = uuid.UUID(fields["id"]), fields["name"]
+        if names.get(name, pk) != pk:
+            raise RestoreConflict(
+                f"The database holds another dataset of the name “{name}” (id {names[name]}; the backup's has {pk}).",
+                hint="Rename one of them, or restore with --replace.",
+            )
+        if pk not in there:
+            choice.add.append((pk, name))
+        elif options.on_conflict == "error":
+            raise RestoreConflict(
+                f"The database holds dataset “{name}” ({pk}) already; nothing was changed.",
+                hint="--on-conflict skip leaves it, --on-conflict update puts the backup's in its place, "
+                "--replace replaces the whole database.",
+            )
+        else:
+            (choice.update if options.on_conflict == "update" else choice.skip).append((pk, name))
+    return choice
+
+
+_TYPE_FIELDS = ("input_schema", "output_schema", "class_field", "required_fields")
+
+
+def _match_types(backup: Backup, options: RestoreOptions) -> dict[int, int]:
+    """Match the backup's types by name with those that are there; return number in the file → number here."""
+    there = {example_type.name: example_type for example_type in ExampleType.objects.all()}
+    matched = {}
+    for line in backup.lines("example_types"):
+        fields = orjson.loads(line)
+        known = there.get(fields["name"])
+        if known is None:
+            continue
+        if any(getattr(known, name) != fields[name] for name in _TYPE_FIELDS):
+            _settle_type(known, fields, options)
+        matched[fields["id"]] = known.pk
+    return matched
+
+
+def _settle_type(known: ExampleType, fields: dict[str, Any], options: RestoreOptions) -> None:
+    if options.on_conflict == "error":
+        raise RestoreConflict(
+            f"The example type “{known.name}” is there with another definition; nothing was changed.",
+            hint="--on-conflict skip keeps the one that is there, --on-conflict update takes the backup's.",
+        )
+    if options.on_conflict == "update":
+        for name in (*_TYPE_FIELDS, "title", "description", "presentation"):
+            setattr(known, name, fields[name])
+        known.save()
+
+
+def _erased_since(backup: Backup) -> list[str]:
+    """Name the redactions that the backup does not know: its contents bring the erased texts back."""
+    known = {orjson.loads(line)["blob_hash"] for line in backup.lines("redactions")}
+    lost = [r for r in Redaction.objects.order_by("id") if bytes(r.blob_hash).hex() not in known]
+    return [
+        f"the redaction of example {r.example_id} ({r.reason}) is newer than the backup: redact it again"
+        for r in lost
+    ]
+
+
+def _safety_backup(options: RestoreOptions) -> Path:
+    parent = options.safety_dir or Path(settings.GOLDEN_DATA_DIR) / "safety-backups"
+    directory = parent / now().strftime("%Y-%m-%dT%H%M%S.%fZ")
+    create_backup(directory=directory, actor=None, options=BackupOptions(keep_record=False))
+    return directory
+
+
+def _record(result: RestoreResult, backup: Backup, actor: Any) -> None:
+    """Add the one audit entry, and the changes that the backup's metadata file tells."""
+    AuditEvent.objects.bulk_create(
+        AuditEvent(action="backup_change", details=change) for change in backup.changes
+    )
+    record(
+        actor,
+        "restore",
+        None,
+        f"{backup.count('examples')} examples from {backup.folder}",
+        directory=str(backup.folder),
+        sha256=backup.sha256,
+        totals=backup.totals,
+        datasets=result.datasets,
+        safety_backup=str(result.safety_backup) if result.safety_backup else None,
+        findings=result.findings,
+    )
+
+
+def as_text(result: RestoreResult) -> str:
+    """The lines for people."""
+    counts = result.counts
+    what = f"{counts.get('datasets', 0)} datasets, {counts.get('examples', 0)} examples, {counts.get('commits', 0)} commits"
+    if result.dry_run:
+        lines = [f"Would restore {what} from {result.directory}; nothing was changed."]
+        if result.replaced:
+            lines.append("Everything that the database holds would be replaced.")
+        for kind, names in result.datasets.items():
+            if names:
+                lines.append(f"Datasets to {kind}: {', '.join(names)}.")
+    else:
+        lines = [
+            f"Restored {what} from {result.directory}; {result.commits_proved} commits proved by their hashes."
+        ]
+    if result.safety_backup:
+        lines.append(f"What was there before is in {result.safety_backup}.")
+    if result.new_people:
+        lines.append(f"New inactive users: {', '.join(result.new_people)}.")
+    lines += [f"Finding: {text}." for text in result.findings]
+    return "\n".join(lines)
