@@ -30,7 +30,7 @@ from datasets_app.services.versioning.store import blob_texts
 
 SHOWN_EDITS = 50
 SHOWN_COMMITS = 100
-_VERBS = {"+": "added", "~": "changed", "-": "deleted"}
+VERBS = {"+": "added", "~": "changed", "-": "deleted"}
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,15 @@ class ExampleHistoryPage(VersioningPage):
         names = dict(ExampleType.objects.values_list("pk", "name"))
         branches = dict(self.dataset.branches.values_list("pk", "name"))
         shown = page[:SHOWN_EDITS]
-        people = _people(row.history_user_id for row in shown)
+        names_of_people = people(row.history_user_id for row in shown)
         events = [
-            self._edit(row, earlier.get(row.history_id), names, branches, people.get(row.history_user_id, ""))
+            self._edit(
+                row,
+                earlier.get(row.history_id),
+                names,
+                branches,
+                names_of_people.get(row.history_user_id, ""),
+            )
             for row in shown
         ]
         return events, shown[-1].history_id if len(page) > SHOWN_EDITS else None
@@ -107,7 +113,7 @@ class ExampleHistoryPage(VersioningPage):
             kind="edit",
             at=row.history_date,
             who=person or "somebody outside of the console",
-            what=_VERBS.get(row.history_type, "changed"),
+            what=VERBS.get(row.history_type, "changed"),
             where=branches.get(row.branch_id, "a branch that is gone"),
             said=row.history_change_reason or "",
             fields=fields,
@@ -172,7 +178,8 @@ def _earlier_rows(rows: list[Any]) -> dict[int, Any]:
     return earlier
 
 
-def _people(pks: Iterable[int | None]) -> dict[int | None, str]:
+def people(pks: Iterable[int | None]) -> dict[int | None, str]:
+    """Return user id → name."""
     return {
         user.pk: author_of(user) for user in get_user_model().objects.filter(pk__in={pk for pk in pks if pk})
     }
