@@ -298,7 +298,8 @@ class SchemaForm:
         while here not in fields and len(here) > 1:
             here = here[: max(here.rfind("."), here.rfind("["), 1)]
         if here in fields:
-            fields[here].errors.append(message.removeprefix(f"{path}: ").capitalize())
+            told = message.removeprefix(f"{here}: ")
+            fields[here].errors.append(told[:1].upper() + told[1:])
         else:
             self.problems.append(message)
 

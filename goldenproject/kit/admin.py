@@ -255,6 +255,12 @@ class LedgerAdmin(ConsoleAdmin):
         return KeysetChangeList
 
 
+def _drawn(response: Any) -> HttpResponseBase:
+    """Draw a page now: a template that asks the database may meet an error, which must still be told."""
+    drawn: HttpResponseBase = response.render() if isinstance(response, TemplateResponse) else response
+    return drawn
+
+
 # --- pages of one's own -------------------------------------------------------------------------------------------
 class ConsolePage(UnfoldModelAdminViewMixin, TemplateView):  # type: ignore[misc]
     """A page inside the admin. Subclasses set `title` and `template_name`, load and ask for rights in `prepare`,
@@ -277,14 +283,15 @@ class ConsolePage(UnfoldModelAdminViewMixin, TemplateView):  # type: ignore[misc
         except GoldenError as error:
             return self.error_page(error)
         try:
-            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
-            # a template that asks the database may still meet an error: draw it while it can be told
-            return response.render() if isinstance(response, TemplateResponse) else response
+            return _drawn(super().dispatch(request, *args, **kwargs))
         except GoldenError as error:
             if request.method != "POST" or error.http_status in (403, 404):
                 return self.error_page(error)
             tell(request, error)
-            return self.get(request, *args, **kwargs)  # type: ignore[no-any-return]
+        try:
+            return _drawn(self.get(request, *args, **kwargs))
+        except GoldenError as error:  # what was sent is so wrong that the page cannot be drawn with it
+            return self.error_page(error)
 
     def error_page(self, error: GoldenError) -> HttpResponseBase:
         return error_page(self.request, error, self.model_admin.admin_site.each_context(self.request))
