@@ -9,12 +9,14 @@ from django.db.models import Exists, IntegerField, OuterRef, QuerySet, Subquery,
 from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
 
+from datasets_app.admin.jobs import job_address
 from datasets_app.admin.versioning.page import VersioningPage
 from datasets_app.domain.roles import Action
 from datasets_app.models import Branch, DirtyExample, WorktreeCount
+from datasets_app.services.jobs.thresholds import open_or_start
 from datasets_app.services.versioning.previewing import divergences
 from datasets_app.services.versioning.refs import create_branch
-from datasets_app.services.versioning.worktrees import close_worktree, open_worktree
+from datasets_app.services.versioning.worktrees import close_worktree
 from goldenproject.kit.errors import BadInput
 
 
@@ -66,14 +68,20 @@ class BranchesPage(VersioningPage):
             actor=self.person,
         )
         if self.request.POST.get("open") == "yes":
-            open_worktree(branch=branch, actor=self.person)
+            job = open_or_start(branch=branch, actor=self.person)
+            if job is not None:
+                messages.info(self.request, f"Branch {branch.name} is made and is being opened.")
+                return job_address(job)
             messages.success(self.request, f"Branch {branch.name} is made and open for editing.")
             return self.url("branches", branch=branch)
         messages.success(self.request, f"Branch {branch.name} is made. Open it when you want to edit on it.")
         return self.url("branches")
 
     def post_open(self) -> str:
-        branch = open_worktree(branch=self._named(), actor=self.person)
+        branch = self._named()
+        job = open_or_start(branch=branch, actor=self.person)
+        if job is not None:
+            return job_address(job)
         messages.success(self.request, f"Branch {branch.name} is open for editing.")
         return self.url("branches", branch=branch)
 

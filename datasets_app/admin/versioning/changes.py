@@ -8,12 +8,14 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 
+from datasets_app.admin.jobs import job_address
 from datasets_app.admin.versioning.page import PAGE_SIZE, VersioningPage, number
 from datasets_app.admin.versioning.presentation import show_diff
 from datasets_app.domain.roles import Action
+from datasets_app.services.jobs.thresholds import open_or_start
 from datasets_app.services.versioning.commits import EVERYTHING, Selection, author_of, commit
 from datasets_app.services.versioning.touched import ADDED, MODIFIED, REMOVED, touched_page
-from datasets_app.services.versioning.worktrees import open_worktree, status
+from datasets_app.services.versioning.worktrees import status
 from goldenproject.kit.errors import BadInput
 
 KINDS = (ADDED, MODIFIED, REMOVED)
@@ -107,7 +109,9 @@ class ChangesPage(VersioningPage):
         return EVERYTHING
 
     def post_open(self) -> str:
-        open_worktree(branch=self.branch, actor=self.person)
+        job = open_or_start(branch=self.branch, actor=self.person)
+        if job is not None:
+            return job_address(job)
         messages.success(self.request, f"Branch {self.branch.name} can be edited now.")
         return self.url("changes")
 
