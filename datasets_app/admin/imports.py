@@ -24,6 +24,7 @@ from datasets_app.admin.base import DatasetPage, branch_url, chosen_branch
 from datasets_app.admin.example_edit import shown_changes
 from datasets_app.admin.example_rows import excerpt, ordered_properties, plain
 from datasets_app.admin.filters import class_of
+from datasets_app.admin.jobs import job_address
 from datasets_app.admin.uploads import (
     FORMATS,
     find_upload,
@@ -33,13 +34,14 @@ from datasets_app.admin.uploads import (
     upload_of_batch,
 )
 from datasets_app.domain.roles import Action
-from datasets_app.models import Example, ExampleType, ImportBatch, StagedRow
+from datasets_app.models import Example, ExampleType, ImportBatch, JobRun, StagedRow
 from datasets_app.services.access import allowed_datasets, may_somewhere
 from datasets_app.services.curation.file_formats import columns_of, read_rows
 from datasets_app.services.curation.importing import ImportOptions
 from datasets_app.services.curation.mapping import IGNORE, LINE_KEYS, guess_mapping
-from datasets_app.services.curation.staging import apply_batch, discard_batch, refused_rows, stage_file
+from datasets_app.services.curation.staging import discard_batch, refused_rows, stage_file
 from datasets_app.services.curation.types import get_type
+from datasets_app.services.jobs.thresholds import apply_or_start
 from goldenproject.kit.admin import ConsoleAdmin
 from goldenproject.kit.errors import BadInput, NotFound
 
@@ -279,13 +281,16 @@ class PreviewPage(DatasetPage):
             messages.info(request, f"{self.batch.file_name} was thrown away; nothing of it was written.")
             address = branch_url(UPLOAD, self.dataset, self.branch)
         else:
-            result = apply_batch(batch=self.batch, actor=self.person)
-            messages.success(
-                request,
-                f"{self.batch.file_name}: {result.added:,} added, {result.changed:,} changed, "
-                f"{result.unchanged:,} unchanged, {result.refused:,} refused.",
-            )
-            address = request.path
+            result = apply_or_start(batch=self.batch, actor=self.person)
+            if isinstance(result, JobRun):
+                address = job_address(result)
+            else:
+                messages.success(
+                    request,
+                    f"{self.batch.file_name}: {result.added:,} added, {result.changed:,} changed, "
+                    f"{result.unchanged:,} unchanged, {result.refused:,} refused.",
+                )
+                address = request.path
         if upload is not None:
             forget_upload(request, upload)
         return HttpResponseRedirect(address)

@@ -44,7 +44,7 @@ def test_job_progress__running__shows_words_and_numbers(job: JobRun) -> None:
 
     part = person("viewer")[1].get(f"/admin/datasets_app/jobrun/{job.pk}/progress/")
 
-    assert '<progress class="gd-progress" max="3000" value="1500">' in part.text
+    assert '<progress class="gd-bar" max="3000" value="1500">' in part.text
     assert "1,500 of 3,000" in part.text
     assert "<html" not in part.text
 
