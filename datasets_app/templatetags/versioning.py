@@ -13,13 +13,13 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def versioning_url(context: template.Context, page: str, *args: Any, **query: Any) -> str:
+def versioning_url(context: template.Context, page_name: str, *args: Any, **query: Any) -> str:
     """Return the address of a versioning page of the dataset and branch that the page is about.
 
     `at` names another branch (a Branch); empty parameters are left out.
     """
     branch = query.pop("at", None) or context["branch"]
-    address = reverse(f"admin:datasets_app_dataset_{page}", args=[context["dataset"].pk, *args])
+    address = reverse(f"admin:datasets_app_dataset_{page_name}", args=[context["dataset"].pk, *args])
     parameters = {name: value for name, value in query.items() if value not in (None, "")}
     if not branch.is_default:
         parameters = {"branch": branch.pk, **parameters}

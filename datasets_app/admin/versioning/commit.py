@@ -59,7 +59,7 @@ class CommitPage(VersioningPage):
             "first": after < 0,
         }
 
-    def _address(self, **query: str) -> str:
+    def _address(self, **query: Any) -> str:
         return self.url("commit", self.commit.commit_hash, **query)
 
     def post_revert(self) -> str:

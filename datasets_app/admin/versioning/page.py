@@ -58,12 +58,12 @@ class VersioningPage(DatasetPage):
             "here": self.request.get_full_path(),
         }
 
-    def url(self, page: str, *args: Any, branch: Branch | None = None, **query: Any) -> str:
+    def url(self, page: str, /, *args: Any, branch: Branch | None = None, **query: Any) -> str:
         """Return the address of a page of this dataset, on the same branch unless told."""
         return page_url(self.dataset, page, *args, branch=branch or self.branch, **query)
 
 
-def page_url(dataset: Dataset, page: str, *args: Any, branch: Branch | None = None, **query: Any) -> str:
+def page_url(dataset: Dataset, page: str, /, *args: Any, branch: Branch | None = None, **query: Any) -> str:
     """Return the address of a versioning page; `branch` may be left out for the default one."""
     address = reverse(f"admin:{URL_PREFIX}{page}", args=[dataset.pk, *args])
     parameters = {name: value for name, value in query.items() if value not in (None, "")}

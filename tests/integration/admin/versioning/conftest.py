@@ -36,13 +36,13 @@ class Site:
     client: Client
     dataset: Dataset
 
-    def address(self, page: str, *args: Any, branch: Branch | None = None, **query: Any) -> str:
+    def address(self, page: str, /, *args: Any, branch: Branch | None = None, **query: Any) -> str:
         return page_url(self.dataset, page, *args, branch=branch, **query)
 
-    def get(self, page: str, *args: Any, branch: Branch | None = None, **query: Any) -> HttpResponse:
+    def get(self, page: str, /, *args: Any, branch: Branch | None = None, **query: Any) -> HttpResponse:
         return self.client.get(self.address(page, *args, branch=branch, **query))
 
-    def post(self, page: str, *args: Any, branch: Branch | None = None, **data: Any) -> HttpResponse:
+    def post(self, page: str, /, *args: Any, branch: Branch | None = None, **data: Any) -> HttpResponse:
         return self.client.post(self.address(page, *args, branch=branch), data)
 
 

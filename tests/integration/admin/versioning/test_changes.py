@@ -119,7 +119,9 @@ def test_changes__closed_branch__offers_to_open_it(site, world) -> None:
 
 def test_changes__hundred_times_the_examples__asks_the_database_as_often(site, world) -> None:
     def queries() -> int:
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
             assert site.get("changes").status_code == 200
         return len(captured)
 
