@@ -158,3 +158,7 @@ def sync_folder(folder: Path) -> None:
 
 def sync_file(path: Path) -> None:
     sync_folder(path)
+
+
+def main_file_exists(folder: Path) -> bool:
+    return (folder / READY / MAIN).is_file() or (folder / MAIN).is_file()

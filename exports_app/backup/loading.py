@@ -267,14 +267,17 @@ def _blocks(part: Part) -> Iterable[bytes]:
 
 
 def wipe(cursor: psycopg.Cursor[Any]) -> None:
-    """Delete all golden data, and the audit of it; what was recorded about backups and restores stays."""
+    """Delete all golden data, and the audit of it; what was recorded about backups and restores stays.
+
+    Good runs of verify are forgotten too: what they covered is gone.
+    """
     kept = ("datasets_app_dataset", "datasets_app_exampletype", "datasets_app_auditevent")
     tables = [s.table for s in SECTIONS if s.table not in kept]
     tables += [f"datasets_app_{name}" for name in ("node", "worktreecount", "importbatch", "stagedrow")]
     cursor.execute("TRUNCATE " + ", ".join(tables))
     cursor.execute("DELETE FROM datasets_app_dataset")  # jobs point at datasets, so no TRUNCATE
     cursor.execute("DELETE FROM datasets_app_exampletype")
-    cursor.execute("DELETE FROM datasets_app_auditevent WHERE action NOT IN ('backup', 'restore', 'verify')")
+    cursor.execute("DELETE FROM datasets_app_auditevent WHERE action NOT IN ('backup', 'restore')")
 
 
 _BRANCHES = (

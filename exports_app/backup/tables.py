@@ -212,7 +212,7 @@ def _columns(section: Section) -> tuple[Column, ...]:
 
 
 def _column(section: Section, field: models.Field, number: int) -> Column:
-    column = field.column
+    column = field.column or field.name
     target = field.related_model if field.is_relation else None
     if target is get_user_model():
         user = f"u{number}"

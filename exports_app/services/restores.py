@@ -151,7 +151,7 @@ def _load(
     choice = _choose(backup, options, whole=whole)
     safety = None
     if not pristine and (options.replace or choice.update):
-        safety = _safety_backup(options)
+        safety = take_safety_backup(options)
     erased = _erased_since(backup) if whole else []
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection) as cursor:
@@ -250,7 +250,7 @@ def _erased_since(backup: Backup) -> list[str]:
     ]
 
 
-def _safety_backup(options: RestoreOptions) -> Path:
+def take_safety_backup(options: RestoreOptions) -> Path:
     parent = options.safety_dir or Path(settings.GOLDEN_DATA_DIR) / "safety-backups"
     directory = parent / now().strftime("%Y-%m-%dT%H%M%S.%fZ")
     create_backup(directory=directory, actor=None, options=BackupOptions(keep_record=False))

@@ -1,0 +1,44 @@
+"""golden_verify: prove that a backup, or the database, holds what it says."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from exports_app.services.verification import verify_directory, verify_installation
+from goldenproject.kit.commands import EXIT_FAILED, GoldenCommand, Outcome
+
+
+class Command(GoldenCommand):
+    help = (
+        "Verify the backup in a folder, for which no database is needed, or without a folder the database itself. "
+        "Ends with one line that says passed or failed: the gate before a deployment."
+    )
+
+    def add_command_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("directory", nargs="?", metavar="DIR", help="a folder that golden_backup wrote")
+        parser.add_argument(
+            "--deep", action="store_true", help="read everything, not only what changed since the last run"
+        )
+        parser.add_argument("--strict", action="store_true", help="warnings fail too")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._options = options
+        if options["directory"]:  # find no actor: a file is verified without any database
+            outcome = self.run(actor=None, options=options)
+            self._show(outcome)
+            self._exit_code = outcome.exit_code
+        else:
+            super().handle(*args, **options)
+
+    def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
+        with self.progress("Verifying") as report:
+            if options["directory"]:
+                result = verify_directory(
+                    Path(options["directory"]).absolute(), deep=options["deep"], progress=report
+                )
+            else:
+                result = verify_installation(deep=options["deep"], actor=actor)
+        failed = not result.valid or (options["strict"] and bool(result.warnings))
+        return Outcome(result.as_dict(), result.as_text(), exit_code=EXIT_FAILED if failed else 0)
