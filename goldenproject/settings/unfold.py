@@ -86,6 +86,10 @@ UNFOLD: dict[str, Any] = {
                     _entry("Groups", "groups", "auth_group_changelist", "can_manage"),
                 ],
             },
+            {
+                "separator": True,
+                "items": [{"title": "Help", "icon": "help", "link": reverse_lazy("help")}],
+            },
         ],
     },
 }
