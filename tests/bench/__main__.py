@@ -122,7 +122,7 @@ class Bench:
 
     def _pages(self) -> None:
         few, many = self.step("pages", "tiny"), self.step("pages", "big")
-        for kind in ("first", "deep", "filtered"):
+        for kind in ("first", "deep", "filtered", "of_class"):
             self.add(f"changelist page, {kind}", "the same at 1,000", many[kind], few[kind], 2)
         self.facts["substring_search_seconds"] = {k: many[k] for k in ("search_rare", "search_absent")}
 

@@ -248,7 +248,7 @@ def pages(name: str) -> dict[str, Any]:
     user, _ = get_user_model().objects.get_or_create(username="bench", is_staff=True, is_superuser=True)
     client = Client(headers={"host": "127.0.0.1"})
     client.force_login(user)
-    base = f"/admin/datasets_app/example/?branch={manager.branch.pk}"
+    base = f"/admin/datasets_app/dataset/{manager.dataset.pk}/examples/?branch=main"
     last = (
         Example.objects.filter(branch=manager.branch).order_by("-ordinal").values_list("ordinal", flat=True)
     )
@@ -265,7 +265,8 @@ def pages(name: str) -> dict[str, Any]:
     return {
         "first": _median(get(""), 9),
         "deep": _median(get(f"&after={deep}"), 9),
-        "filtered": _median(get("&validation_status=pending"), 9),
+        "filtered": _median(get("&status=pending"), 9),
+        "of_class": _median(get("&class=kilo"), 9),
         "search_rare": _median(get("&q=+777"), 5),
         "search_absent": _median(get("&q=zebra"), 5),
     }
