@@ -165,7 +165,8 @@ class JobRunAdmin(ConsoleAdmin):
                 name="datasets_app_jobrun_start",
             ),
         ]
-        stock = [url for url in super().get_urls() if url.name != "datasets_app_jobrun_change"]
+        # the unnamed one redirects to the stock change page, which is not there
+        stock = [url for url in super().get_urls() if url.name not in ("datasets_app_jobrun_change", None)]
         return [*pages, *stock]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

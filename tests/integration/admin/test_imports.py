@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ CSV = "text,category,note\nWhere is my card?,card_arrival,x\nquestion two,a,\n"
 
 
 @pytest.fixture(autouse=True)
-def uploads(tmp_path: Path, settings: Any) -> Iterator[Path]:
+def uploads(tmp_path: Path, settings: Any) -> Path:
     settings.MEDIA_ROOT = tmp_path / "media"
-    yield tmp_path / "media" / "imports"
+    return tmp_path / "media" / "imports"
 
 
 def address(dataset: Dataset, page: str = "import", *args: Any) -> str:
@@ -108,7 +108,8 @@ def test_wizard__bad_rows__are_told_with_line_and_path_and_can_be_downloaded(
     ]
     page = preview(client, texts, "\n".join(lines), "rows.jsonl")
     assert page.context["counts"] == {"new": 1, "changed": 0, "unchanged": 0, "refused": 2}
-    assert [(r["line"], r["errors"][0]["path"]) for r in page.context["rows"]][0] == (2, "$.input.text")
+    first = page.context["rows"][0]
+    assert (first["line"], first["errors"][0]["path"]) == (2, "$.input.text")
     body = page.content.decode()
     assert "found <span" in body
     batch = page.context["batch"]

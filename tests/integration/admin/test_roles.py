@@ -1,0 +1,116 @@
+"""Every address of the console, walked by every role: allowed where its rights say so, refused where not, never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import URLPattern, URLResolver
+
+from datasets_app.domain.roles import ALLOWED, Action, Role
+from datasets_app.models import AuditEvent, Dataset, Example, ExampleType
+from datasets_app.services.access import may
+
+# address (without admin/) → the right that a GET needs; None: everybody who may sign in
+RIGHTS: dict[str, Action | None] = {
+    "": None,
+    "datasets_app/dataset/": Action.VIEW,
+    "datasets_app/dataset/add/": Action.EDIT,
+    "datasets_app/dataset/{dataset}/change/": Action.VIEW,
+    "datasets_app/dataset/{dataset}/examples/": Action.VIEW,
+    "datasets_app/dataset/{dataset}/import/": Action.IMPORT,
+    "datasets_app/dataset/{dataset}/changes/": Action.VIEW,
+    "datasets_app/dataset/{dataset}/log/": Action.VIEW,
+    "datasets_app/dataset/{dataset}/branches/": Action.VIEW,
+    "datasets_app/dataset/{dataset}/tags/": Action.VIEW,
+    "datasets_app/example/?branch={branch}": Action.VIEW,
+    "datasets_app/example/add/?branch={branch}": Action.EDIT,
+    "datasets_app/example/{example}/change/": Action.VIEW,
+    "datasets_app/exampletype/": Action.VIEW,
+    "datasets_app/exampletype/add/": Action.MANAGE,
+    "datasets_app/exampletype/{type}/change/": Action.VIEW,
+    "datasets_app/importbatch/": Action.IMPORT,
+    "datasets_app/jobrun/": Action.VIEW,
+    "datasets_app/auditevent/": Action.VIEW,
+    "datasets_app/auditevent/{event}/change/": Action.VIEW,
+    "datasets_app/apitoken/": None,
+    "auth/user/": Action.MANAGE,
+    "auth/user/add/": Action.MANAGE,
+    "auth/group/": Action.MANAGE,
+}
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_get__by_a_role__is_answered_as_its_rights_say(
+    client_of: Callable[..., Client], texts: Dataset, role: Role | None
+) -> None:
+    client = client_of(role and role.value, name=f"u-{role}")
+    places = {
+        "dataset": texts.pk,
+        "branch": texts.main.pk,
+        "example": Example.objects.all()[0].pk,
+        "type": ExampleType.objects.all()[0].pk,
+        "event": AuditEvent.objects.filter(dataset=texts)[0].pk,
+    }
+    rights = ALLOWED[role] if role else frozenset()
+    expected = {a: 200 if right is None or right in rights else 403 for a, right in RIGHTS.items()}
+    found = {a: client.get(f"/admin/{a.format(**places)}").status_code for a in RIGHTS}
+    assert found == expected
+
+
+def test_get__signed_out__goes_to_the_sign_in_page(client: Client, texts: Dataset) -> None:
+    for address in RIGHTS:
+        places = dict.fromkeys(("example", "type", "event", "branch"), 1)
+        response = client.get(f"/admin/{address.format(dataset=texts.pk, **places)}")
+        assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/admin/login/")
+
+
+def test_get__with_ids_of_nothing__is_never_an_error(
+    client_of: Callable[..., Client], texts: Dataset
+) -> None:
+    client = client_of("administrator")
+    for pattern in _named_addresses():
+        address = pattern.replace("<path:object_id>", "0").replace("<uuid:dataset_id>", str(texts.pk))
+        if "<" in address:
+            continue
+        response = client.get(f"/admin/{address}")
+        assert response.status_code < 500, address
+        nowhere = pattern.replace("<path:object_id>", "x").replace(
+            "<uuid:dataset_id>", "0" * 8 + "-0000-4000-8000-" + "0" * 12
+        )
+        if "<" not in nowhere:
+            assert client.get(f"/admin/{nowhere}").status_code < 500, nowhere
+
+
+def _named_addresses() -> Iterator[str]:
+    for entry in admin.site.get_urls():
+        if isinstance(entry, URLResolver):
+            prefix = str(entry.pattern)
+            if prefix.startswith(("datasets_app/", "auth/")):
+                for inner in entry.url_patterns:
+                    if isinstance(inner, URLPattern):
+                        yield prefix + str(inner.pattern)
+
+
+def test_member_of_one_dataset__has_rights_only_there(
+    client_of: Callable[..., Client], person: Callable[..., Any], texts: Dataset
+) -> None:
+    from datasets_app.models import Membership
+    from datasets_app.services.curation.datasets import create_dataset
+
+    other = create_dataset(name="other", actor=None)
+    mira = person(name="mira")
+    Membership.objects.create(dataset=texts, user=mira, role="curator")
+    Membership.objects.create(dataset=other, user=mira, role="viewer")
+    assert may(mira, Action.EDIT, texts)
+    client = client_of(name="mira")
+    base = "/admin/datasets_app"
+    assert client.get(f"{base}/dataset/{texts.pk}/import/").status_code == 200
+    assert client.get(f"{base}/dataset/{other.pk}/import/").status_code == 403
+    assert client.get(f"{base}/example/add/?branch={texts.main.pk}").status_code == 200
+    assert client.get(f"{base}/example/add/?branch={other.main.pk}").status_code == 403
+    assert client.get(f"{base}/dataset/add/").status_code == 403
+    assert client.post(f"{base}/dataset/{other.pk}/change/", {"name": "mine"}).status_code == 403
