@@ -6,8 +6,9 @@ Reads the version through a cursor of the server, so memory does not grow with t
 from __future__ import annotations
 
 import os
+import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +23,7 @@ from datasets_app.services.curation.types import get_type
 from datasets_app.services.versioning.reading import load_version_table
 from datasets_app.services.versioning.refs import resolve
 from exports_app.writers.dataset_card import Card, CardPart, card_text
-from exports_app.writers.jsonl_lines import Line, LineFormat, LineMaker
+from exports_app.writers.jsonl_lines import Line, LineFormat, LineMaker, any_long_digits
 from exports_app.writers.published_files import (
     HashedFile,
     PublishedDirectory,
@@ -40,7 +41,7 @@ _CHUNK_ROWS = 10_000
 
 # The version's entries are hashed into a table; identities and blobs are read once each by hash joins, then sorted.
 _ROWS = """
-    SELECT to_json(coalesce(i.external_id, i.id::text))::text, i.id, b.body
+    SELECT to_json(coalesce(i.external_id, i.id::text))::text, i.id::text, b.body
       FROM golden_version v
       JOIN datasets_app_exampleidentity i ON i.id = v.example_id
       JOIN datasets_app_blob b ON b.hash = v.hash
@@ -199,10 +200,9 @@ class _Job:
     def _write(self, sinks: Mapping[str, _Sink], maker: LineMaker) -> None:
         divide = self._divider(maker)
         done = 0
-        for rows in stream(_ROWS, chunk_rows=_CHUNK_ROWS):
+        for rows in _chunks(maker):
             texts: dict[str, list[str]] = {name: [] for name in sinks}
-            for id_json, example, text in rows:
-                line = maker.line(id_json, text)
+            for id_json, example, line in rows:
                 if line is None:
                     self._note_redacted(id_json)
                 elif self._left_out(line):
@@ -211,15 +211,14 @@ class _Job:
                     part = divide(example, line)
                     if part is None:
                         self._in_no_part += 1
-                    else:
-                        texts[part].append(line.text)
-                        if line.class_key is not None:
-                            sinks[part].classes[line.class_key] += 1
+                        continue
+                    texts[part].append(line.text)
+                    if line.class_key is not None:
+                        sinks[part].classes[line.class_key] += 1
             for name, found in texts.items():
                 if found:
-                    found.append("")
-                    sinks[name].file.write("\n".join(found).encode())
-                    sinks[name].rows += len(found) - 1
+                    sinks[name].file.write(("\n".join(found) + "\n").encode())
+                    sinks[name].rows += len(found)
             done += len(rows)
             self._progress(done, self._commit.example_count)
 
@@ -238,19 +237,20 @@ class _Job:
             return lambda example, line: WHOLE
         if not self._options.stratify:
             cuts = plan.cuts
-            return lambda example, line: part_at(plan, cuts, place(example, plan.seed))
+            return lambda example, line: part_at(plan, cuts, place(uuid.UUID(example), plan.seed))
         by_class = self._class_cuts(plan, maker)
-        return lambda example, line: part_at(plan, by_class[line.class_key or ""], place(example, plan.seed))
+        return lambda example, line: part_at(
+            plan, by_class[line.class_key or ""], place(uuid.UUID(example), plan.seed)
+        )
 
     def _class_cuts(self, plan: SplitPlan, maker: LineMaker) -> Mapping[str, tuple[int, ...]]:
         """Read the version once more, for the places of the examples of each class: 8 bytes an example."""
         places: dict[str, list[np.ndarray]] = defaultdict(list)
-        for rows in stream(_ROWS, chunk_rows=_CHUNK_ROWS):
+        for rows in _chunks(maker):
             found: dict[str, list[int]] = defaultdict(list)
-            for id_json, example, text in rows:
-                line = maker.line(id_json, text)
+            for _, example, line in rows:
                 if line is not None and not self._left_out(line):
-                    found[line.class_key or ""].append(place(example, plan.seed))
+                    found[line.class_key or ""].append(place(uuid.UUID(example), plan.seed))
             for name, chunk in found.items():
                 places[name].append(np.array(chunk, dtype=np.uint64))
         cuts = {name: class_cuts(plan, np.concatenate(chunks)) for name, chunks in places.items()}
@@ -298,6 +298,16 @@ class _Job:
             filtered=self._filtered,
             in_no_part=self._in_no_part,
         )
+
+
+def _chunks(maker: LineMaker) -> Iterator[list[tuple[str, str, Line | None]]]:
+    """Yield (id as JSON, UUID, line) of the version in golden_version, in the order of import, in lists.
+
+    A cursor's lists are made in C, where COPY hands over a row at a time; UUIDs come as text, which is cheaper to make.
+    """
+    for rows in stream(_ROWS, chunk_rows=_CHUNK_ROWS):
+        long_digits = any_long_digits(row[2] for row in rows)
+        yield [(row[0], row[1], maker.line(row[0], row[2], long_digits=long_digits)) for row in rows]
 
 
 WHOLE_SPLIT = "train"
