@@ -47,7 +47,10 @@ class TreeChange(NamedTuple):
     new: bytes | None
 
 
-class Child(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A subtree: its hash, and the number of examples in it."""
+
     hash: bytes
     count: int
 

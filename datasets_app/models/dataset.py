@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from datasets_app.domain.canonical import loads_stored
@@ -131,7 +132,7 @@ class ExampleQuerySet(models.QuerySet["Example"]):
     def containing(self, text: str) -> ExampleQuerySet:
         """Rows whose values contain `text`, whatever the case: one sequential scan of a narrow lower-cased column."""
         pattern = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        return self.extra(where=["search_text LIKE lower(%s)"], params=[f"%{pattern}%"])
+        return self.filter(RawSQL("search_text LIKE lower(%s)", [f"%{pattern}%"], models.BooleanField()))
 
 
 class Example(models.Model):

@@ -198,7 +198,7 @@ def delete_examples(*, branch: Branch, uuids: Iterable[uuid.UUID], actor: Any) -
                 "DELETE FROM datasets_app_example WHERE branch_id = %s AND example_id = ANY(%s)",
                 [branch.pk, list(uuids)],
             )
-            removed = cursor.rowcount
+            removed: int = cursor.rowcount
         record(actor, "examples.remove", branch.dataset, f"{removed} from {branch.name}")
     return removed
 
@@ -225,7 +225,7 @@ def set_status(*, branch: Branch, uuids: Iterable[uuid.UUID], status: str, actor
                     status,
                 ],
             )
-            changed = cursor.rowcount
+            changed: int = cursor.rowcount
         record(actor, "examples.status", branch.dataset, f"{changed} {status} on {branch.name}")
     return changed
 
@@ -247,7 +247,7 @@ def set_mark(*, branch: Branch, uuids: Iterable[uuid.UUID], name: str, value: An
                 f"AND labels IS DISTINCT FROM {new_labels}",
                 [*parameters, branch.pk, list(uuids), *parameters],
             )
-            changed = cursor.rowcount
+            changed: int = cursor.rowcount
         record(actor, "examples.mark", branch.dataset, f"{name} on {changed} of {branch.name}")
     return changed
 

@@ -83,7 +83,7 @@ def author_of(actor: Any) -> str:
     """Return the literal author for a commit of `actor`: full name, else user name, else “system”."""
     if getattr(actor, "pk", None) is None:
         return "system"
-    return (actor.get_full_name() or actor.get_username())[:200]
+    return str(actor.get_full_name() or actor.get_username())[:200]
 
 
 @retried()

@@ -89,21 +89,22 @@ def resolve(dataset: Dataset, ref: str | None = None, *, head: Branch | None = N
 
 def _named(dataset: Dataset, name: str, head: Branch | None) -> DatasetCommit:
     if name.upper() == ref_names.HEAD:
-        branch = head or get_branch(dataset)
-        if branch.commit is None:
-            raise UnknownRef(
-                f"Branch “{branch.name}” of “{dataset}” has no commit yet.", hint="Commit first."
-            )
-        return branch.commit
+        return _commit_of(head or get_branch(dataset))
     branch = dataset.branches.filter(name=name).select_related("commit").first()
     if branch is not None:
-        if branch.commit is None:
-            raise UnknownRef(f"Branch “{name}” of “{dataset}” has no commit yet.", hint="Commit first.")
-        return branch.commit
+        return _commit_of(branch)
     tag = dataset.version_tags.filter(name=name).select_related("commit").first()
     if tag is not None:
         return tag.commit
     return _by_hash(dataset, name)
+
+
+def _commit_of(branch: Branch) -> DatasetCommit:
+    if branch.commit is None:
+        raise UnknownRef(
+            f"Branch “{branch.name}” of “{branch.dataset}” has no commit yet.", hint="Commit first."
+        )
+    return branch.commit
 
 
 def _by_hash(dataset: Dataset, name: str) -> DatasetCommit:
