@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -111,3 +113,18 @@ def test_every_golden_command__has_json_user_and_help() -> None:
 
 def test_printable__control_characters__become_visible() -> None:
     assert printable("a\x1b[31mb\tc\x00") == "a\\x1b[31mb\tc\\x00"
+
+
+class Terminated(GoldenCommand):
+    """Is told by the operating system to end."""
+
+    def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("still here")
+
+
+def test_golden_command__sigterm__unwinds_with_143() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    ran = run_command(Terminated())
+    assert (ran.code, ran.out) == (143, "")
+    assert signal.getsignal(signal.SIGTERM) == before
