@@ -147,7 +147,8 @@ def _read_delimited(file: BinaryIO, delimiter: str) -> Iterator[FileRow]:
     try:
         yield from _delimited_rows(reader)
     finally:
-        text.detach()
+        if not text.closed:  # who stopped early may have closed the file before this is tidied up
+            text.detach()
 
 
 def _delimited_rows(reader: Any) -> Iterator[FileRow]:
