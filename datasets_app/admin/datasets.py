@@ -120,6 +120,19 @@ class DatasetAdmin(ObjectHistoryMixin, ConsoleAdmin):
     version_shown.short_description = "Version"  # type: ignore[attr-defined]
 
     # --- form
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "default_type" and field is not None:
+            field.empty_label = "Any type"
+        return field
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "default_type":  # types have a place of their own, not a window from here
+            for link in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
+                setattr(field.widget, link, False)
+        return field
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         fields = ["name", "description", "default_type", "tags"]
         return [*fields, "metadata", "is_active"] if obj else [*fields, "parent_version"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -118,8 +119,10 @@ class ColumnsPage(DatasetPage):
         )
         with self.upload.open() as file:
             self.columns = columns_of(file, self.upload.format)
-            rows = (row for row in read_rows(file, self.upload.format) if row.value is not None)
-            self.sample = [row.value or {} for row in islice(rows, _SAMPLE_ROWS)]
+            reader: Any = read_rows(file, self.upload.format)
+            with closing(reader) as rows:
+                good = (row.value for row in rows if row.value is not None)
+                self.sample = list(islice(good, _SAMPLE_ROWS))
 
     @property
     def is_own_layout(self) -> bool:
