@@ -135,6 +135,16 @@ def test_golden_diff__limit__says_how_many_are_left(run: Run, emails: str, tmp_p
     assert ran.out.splitlines()[-1] == "… and 2 more (--limit 0 shows all)"
 
 
+def test_golden_diff__more_than_fits_in_memory__shows_the_first_and_counts_touched_rows(
+    run: Run, emails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets_app.management.commands.golden_diff.EXACT_ROWS", 1)
+    _change(run, emails, tmp_path, {"a1": "x", "a2": "y", "a3": "z"})
+    document = run("golden_diff", emails, "--limit", "2", "--json").document
+    assert (document["exact"], document["modified"], document["shown"]) == (False, 3, 2)
+    assert [change["external_id"] for change in document["changes"]] == ["a1", "a2"]
+
+
 def test_golden_log__json__newest_first_with_refs(run: Run, emails: str, tmp_path: Path) -> None:
     run("golden_tag", emails, "v1.0")
     _change(run, emails, tmp_path, {"a1": "lost"})
