@@ -177,7 +177,7 @@ def merge_with_a_conflict(one: Visitor) -> None:
     page.get_by_role("button", name="Decide conflicts").click()
     expect(page.get_by_text("of 1 resolved")).to_be_visible()
     one.shot("conflict")
-    page.get_by_label(re.compile("Theirs")).check()
+    page.get_by_role("radio", name=re.compile("Theirs")).check()
     one.shot("conflict-decided")
     page.get_by_role("button", name="Complete merge").click()
     page.wait_for_load_state()
