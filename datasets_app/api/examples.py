@@ -19,7 +19,6 @@ from datasets_app.api.base import AnyJson, GoldenView, JsonObject, operation
 from datasets_app.api.errors import BodyTooLarge, PreconditionFailed
 from datasets_app.api.imports import ImportResultOut
 from datasets_app.api.paging import PageQuery, cut, decode_cursor, paged
-from datasets_app.api.shapes import BlameLineOut, CommitOut
 from datasets_app.domain.roles import Action
 from datasets_app.errors import EditConflict, UnknownExample, WorktreeClosed
 from datasets_app.models import Branch, Example, ExampleType, ValidationStatus
@@ -27,7 +26,6 @@ from datasets_app.services.curation import examples as editing
 from datasets_app.services.curation.importing import ImportOptions
 from datasets_app.services.curation.types import get_type
 from datasets_app.services.versioning import log
-from datasets_app.services.versioning.refs import resolve
 from goldenproject.kit.errors import BadInput, Conflict
 
 MAX_BULK = 5000
@@ -291,64 +289,6 @@ class BulkView(GoldenView):
             lines = report.read_bytes().splitlines() if report.exists() else []
         errors = [{"line": row["line"], "errors": row["errors"]} for row in map(orjson.loads, lines)]
         return Response({**ImportResultOut(result).data, "errors": errors})
-
-
-class BlameQuery(serializers.Serializer):
-    """In which version."""
-
-    ref = serializers.CharField(
-        required=False, max_length=250, help_text="By default HEAD of the default branch."
-    )
-
-
-class BlameOut(serializers.Serializer):
-    """Who gave each field of an example its value."""
-
-    id = serializers.UUIDField()
-    lines = BlameLineOut(many=True)
-
-
-class BlameView(GoldenView):
-    actions = {"GET": Action.VIEW}
-
-    @operation(
-        "examples_blame",
-        "Which commit gave each field its value",
-        tag="examples",
-        query=BlameQuery,
-        answer=BlameOut,
-    )
-    def get(self, request: Request, dataset: str, example: str) -> Response:
-        commit = resolve(self.dataset, self.query(BlameQuery).get("ref"))
-        identity = log.find_example(self.dataset, example)
-        lines = log.blame(self.dataset, identity.pk, at=commit)
-        return Response(BlameOut({"id": identity.pk, "lines": lines}).data)
-
-
-class ExampleCommitOut(serializers.Serializer):
-    """What a commit did to an example."""
-
-    commit = CommitOut()
-    change = serializers.ChoiceField(["added", "removed", "modified"], source="change_type")
-
-
-class ExampleHistoryView(GoldenView):
-    actions = {"GET": Action.VIEW}
-
-    @operation(
-        "examples_history",
-        "The commits that changed an example",
-        tag="examples",
-        query=PageQuery,
-        answer=paged(ExampleCommitOut),
-    )
-    def get(self, request: Request, dataset: str, example: str) -> Response:
-        query = self.query(PageQuery)
-        before = decode_cursor(query["cursor"], int)
-        changes = log.row_history(self.dataset, log.find_example(self.dataset, example).pk)
-        rows = [change for change in changes if before is None or change.commit_id < before]
-        page, cursor = cut(rows[: query["limit"] + 1], query["limit"], lambda change: change.commit_id)
-        return self.page(page, ExampleCommitOut, cursor)
 
 
 def _filtered(rows: QuerySet[Example], query: dict[str, Any]) -> QuerySet[Example]:

@@ -117,7 +117,8 @@ def _visible_jobs(view: GoldenView) -> QuerySet[JobRun]:
 @functools.cache
 def schema_bytes() -> bytes:
     """Return the OpenAPI schema as JSON; made once in a process, because making it takes a second."""
-    return orjson.dumps(SchemaGenerator().get_schema(request=None, public=True))
+    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return orjson.dumps(schema)
 
 
 class SchemaView(GoldenView):

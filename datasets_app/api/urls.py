@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from datasets_app.api import commits, datasets, examples, imports, merges, refs, site, tokens, versions
+from datasets_app.api import blame, commits, datasets, examples, imports, merges, refs, site, tokens, versions
 
 app_name = "api"
 
@@ -32,10 +32,10 @@ urlpatterns = [
     path(f"{_DATASET}/members/<int:member>", datasets.MemberView.as_view(), name="member"),
     path(f"{_DATASET}/examples", examples.ExamplesView.as_view(), name="examples"),
     path(f"{_DATASET}/examples/<str:example>", examples.ExampleView.as_view(), name="example"),
-    path(f"{_DATASET}/examples/<str:example>/blame", examples.BlameView.as_view(), name="blame"),
+    path(f"{_DATASET}/examples/<str:example>/blame", blame.BlameView.as_view(), name="blame"),
     path(
         f"{_DATASET}/examples/<str:example>/history",
-        examples.ExampleHistoryView.as_view(),
+        blame.ExampleHistoryView.as_view(),
         name="example-history",
     ),
     path(f"{_DATASET}/bulk", examples.BulkView.as_view(), name="bulk"),

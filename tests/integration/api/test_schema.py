@@ -112,7 +112,10 @@ def _check(operation: Any, token: str) -> None:
     )
     @given(case=operation.as_strategy(), known=st.booleans())
     def check(case: Any, known: bool) -> None:
-        if known:
+        # what the other operations need must stay: it is neither removed nor renamed
+        if known and case.method != "DELETE":
+            if operation.label == "PATCH /api/v1/datasets/{dataset}" and isinstance(case.body, dict):
+                case.body.pop("name", None)
             case.path_parameters = {
                 name: THERE.get(name, value) for name, value in (case.path_parameters or {}).items()
             }
