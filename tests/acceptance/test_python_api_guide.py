@@ -1,4 +1,4 @@
-"""The guide to the Python API and the README's tour do what they say."""
+"""The guide's Python and the README's tour do what they say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+
+from datasets_app.services.curation.manager import DatasetManager
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "goldenproject" / "guide" / "python-api.md"
@@ -32,6 +34,53 @@ def test_python_api_guide__its_blocks_in_order__run() -> None:
     for line, source in blocks:
         # blank lines in front, so that a failure names the line of the guide
         exec(compile("\n" * (line - 1) + source, str(GUIDE), "exec"), names)
+
+
+@pytest.mark.django_db
+def test_guide_to_versions__its_functions__give_the_hashes_of_the_engine() -> None:
+    names: dict[str, Any] = {}
+    for _, source in python_blocks(GUIDE.with_name("how-versions-work.md")):
+        exec(source, names)
+    words = DatasetManager.create("outsider", type="text_classification")
+    rows: list[dict[str, Any]] = [
+        {"id": f"e{n}", "input": {"text": f"Wörter {n}"}, "output": {"label": "a"}} for n in range(700)
+    ]
+    rows += [{"input": {"text": "twice"}, "output": {"label": "b"}}] * 2
+    words.add_examples(rows)
+    first = words.commit("first", author="Ada")
+    words.add_examples([{**rows[5], "labels": {"edge_case": True}}])
+    second = words.commit("second", author="Ada")
+
+    def document(row: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "text_classification", **{k: v for k, v in row.items() if k != "id"}}
+
+    dataset = words.dataset.pk
+    contents = {
+        names["example_uuid"](dataset, external_id=row["id"]): names["content_hash"](document(row))
+        for row in rows[:700]
+    }
+    for occurrence in (0, 1):
+        twice = names["example_uuid"](dataset, input={"text": "twice"}, occurrence=occurrence)
+        contents[twice] = names["content_hash"](document(rows[-1]))
+    parents: list[str] = []
+    for commit, counts in ((first, (702, 0, 0)), (second, (0, 0, 1))):
+        if commit is second:
+            changed = document({**rows[5], "labels": {"edge_case": True}})
+            contents[names["example_uuid"](dataset, external_id="e5")] = names["content_hash"](changed)
+        root = names["root_hash"](contents)
+        assert root.hex() == commit.root_hash
+        digest = names["commit_hash"](
+            parents=parents,
+            root=root,
+            added=counts[0],
+            removed=counts[1],
+            modified=counts[2],
+            author="Ada",
+            message=commit.message,
+            committed_at=commit.committed_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        )
+        assert digest == commit.commit_hash
+        parents = [digest]
 
 
 @pytest.mark.django_db
