@@ -10,15 +10,15 @@ from django.urls import URLPattern, path, reverse
 
 from datasets_app.models import Dataset
 from goldenproject.kit.admin import ConsolePage
-from goldenproject.kit.guide import guide_image, guide_page, guide_pages, render
+from goldenproject.kit.guide import guide_file, guide_page, guide_pages, render
 
 
 def page_url(name: str) -> str:
     return reverse("help_page", args=[name])
 
 
-def image_url(name: str) -> str:
-    return reverse("help_image", args=[name])
+def file_url(name: str) -> str:
+    return reverse("help_file", args=[name])
 
 
 class HelpPage(ConsolePage):
@@ -33,15 +33,17 @@ class HelpPage(ConsolePage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        rendered = render(self.page, page_url=page_url, image_url=image_url)
+        rendered = render(self.page, page_url=page_url, file_url=file_url)
         return {**context, "pages": self.pages, "page": self.page, "rendered": rendered}
 
 
-class HelpImage(ConsolePage):
-    """A picture of the guide."""
+class HelpFile(ConsolePage):
+    """A picture of the guide, or a program that it tells about."""
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
-        return FileResponse(guide_image(kwargs["name"]).open("rb"), content_type="image/png")
+        file = guide_file(kwargs["name"])
+        kind = "image/png" if file.suffix == ".png" else "text/plain; charset=utf-8"
+        return FileResponse(file.open("rb"), content_type=kind)
 
 
 def help_urls() -> list[URLPattern]:
@@ -54,8 +56,8 @@ def help_urls() -> list[URLPattern]:
         path("admin/help/", page, name="help"),
         path("admin/help/<slug:name>/", page, name="help_page"),
         path(
-            "admin/help/images/<str:name>",
-            wrap(HelpImage.as_view(model_admin=model_admin)),
-            name="help_image",
+            "admin/help/files/<path:name>",
+            wrap(HelpFile.as_view(model_admin=model_admin)),
+            name="help_file",
         ),
     ]

@@ -79,30 +79,30 @@ def guide_page(name: str) -> GuidePage:
     raise UnknownPage(f"The guide has no page “{name}”.")
 
 
-def guide_image(name: str) -> Path:
-    """Return the path of a picture of the guide. Raises UnknownPage."""
-    for path in (FOLDER / "images").glob("*.png"):
-        if path.name == name:
+def guide_file(name: str) -> Path:
+    """Return the path of a picture (images/…png) or a program (examples/…py) of the guide. Raises UnknownPage."""
+    for path in (*FOLDER.glob("images/*.png"), *FOLDER.glob("examples/*.py")):
+        if path.relative_to(FOLDER).as_posix() == name:
             return path
-    raise UnknownPage(f"The guide has no picture “{name}”.")
+    raise UnknownPage(f"The guide has no file “{name}”.")
 
 
 def render(
-    page: GuidePage, *, page_url: Callable[[str], str], image_url: Callable[[str], str]
+    page: GuidePage, *, page_url: Callable[[str], str], file_url: Callable[[str], str]
 ) -> RenderedPage:
-    """Render a page; links to other pages and pictures of the guide go through `page_url` and `image_url`.
+    """Render a page; links to other pages and files of the guide go through `page_url` and `file_url`.
 
     HTML inside the Markdown is shown as text, and links that lead neither into the guide nor to the web lose their target.
     """
-    return _render(page.path, page.path.stat().st_mtime_ns, page_url, image_url)
+    return _render(page.path, page.path.stat().st_mtime_ns, page_url, file_url)
 
 
 @lru_cache(maxsize=64)
 def _render(
-    path: Path, _changed_at: int, page_url: Callable[[str], str], image_url: Callable[[str], str]
+    path: Path, _changed_at: int, page_url: Callable[[str], str], file_url: Callable[[str], str]
 ) -> RenderedPage:
     toc = TocExtension(toc_depth="2-3")
-    markdown = Markdown(extensions=["fenced_code", "tables", "sane_lists", toc, _Links(page_url, image_url)])
+    markdown = Markdown(extensions=["fenced_code", "tables", "sane_lists", toc, _Links(page_url, file_url)])
     markdown.preprocessors.deregister("html_block")
     markdown.inlinePatterns.deregister("html")
     _, _, body = path.read_text().partition("\n")
@@ -118,10 +118,10 @@ def _title(path: Path) -> str:
 
 
 class _Links(Extension):
-    def __init__(self, page_url: Callable[[str], str], image_url: Callable[[str], str]) -> None:
+    def __init__(self, page_url: Callable[[str], str], file_url: Callable[[str], str]) -> None:
         super().__init__()
         self.page_url = page_url
-        self.image_url = image_url
+        self.file_url = file_url
 
     def extendMarkdown(self, md: Markdown) -> None:
         md.treeprocessors.register(_LinkProcessor(md, self), "golden_links", 0)
@@ -140,7 +140,7 @@ class _LinkProcessor(Treeprocessor):
             else:
                 element.attrib.pop("href", None)
         for element in root.iter("img"):
-            element.set("src", self.links.image_url(Path(element.get("src", "")).name))
+            element.set("src", self.links.file_url(element.get("src", "")))
 
     def _target(self, href: str) -> str:
         if href.startswith(("#", "https://", "http://")):
@@ -148,4 +148,4 @@ class _LinkProcessor(Treeprocessor):
         name, hash_, anchor = href.partition("#")
         if name.endswith(".md") and "/" not in name:
             return self.links.page_url(name.removesuffix(".md")) + hash_ + anchor
-        return ""
+        return self.links.file_url(name) if name.startswith("examples/") else ""
