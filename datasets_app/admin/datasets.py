@@ -60,6 +60,9 @@ class DatasetForm(forms.ModelForm):
         widgets = {
             "description": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
             "tags": UnfoldAdminTextInputWidget(),
+            "metadata": UnfoldAdminTextareaWidget(
+                attrs={"rows": 3, "class": "gd-mono", "spellcheck": "false"}
+            ),
         }
 
 

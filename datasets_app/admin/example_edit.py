@@ -14,7 +14,7 @@ from django.urls import reverse
 from datasets_app.admin.base import DatasetPage, branch_url, chosen_branch
 from datasets_app.admin.example_forms import FieldNode, SchemaForm
 from datasets_app.admin.example_rows import dirty_among, display_name, plain
-from datasets_app.admin.filters import ExampleFilter, find_page
+from datasets_app.admin.filters import ExampleFilter, find_page, known_classes
 from datasets_app.domain.canonical import canonical_text, same_json
 from datasets_app.domain.field_diff import FieldChange, diff_fields
 from datasets_app.domain.json_path import MISSING
@@ -152,6 +152,10 @@ class _FormPage(DatasetPage):
     example_type: ExampleType
 
     def form_context(self, **more: Any) -> dict[str, Any]:
+        class_path = f"$.output.{self.example_type.class_field}"
+        for field in self.draft.form.fields():
+            if field.name == class_path and field.widget == "text" and not self.draft.form.disabled:
+                field.suggestions = known_classes(self.branch, [self.example_type])
         return super().get_context_data(
             draft=self.draft,
             form=self.draft.form,
@@ -237,7 +241,8 @@ class ExampleFormPage(_FormPage):
         self.example = example_by_id(kwargs["object_id"])
         self.set_place(self.example.branch.dataset, self.example.branch)
         self.example_type = self.example.example_type
-        self.title = display_name(self.example)
+        self.name = display_name(self.example)
+        self.title = f"Example {self.name}"
         self.can_edit = may(self.person, Action.EDIT, self.dataset) and self.branch.is_open
         self.can_judge = may(self.person, Action.REVIEW, self.dataset) and self.branch.is_open
         self.draft = self._draft(Base.of(self.example))
@@ -246,7 +251,7 @@ class ExampleFormPage(_FormPage):
         before, after = self._neighbours()
         return self.form_context(
             example=self.example,
-            name=display_name(self.example),
+            name=self.name,
             is_touched=bool(dirty_among(self.branch, [self.example.identity_id])),
             updated_at=self.example.updated_at.isoformat(),
             status=self.request.POST.get("status", self.example.validation_status),
@@ -289,14 +294,14 @@ class ExampleFormPage(_FormPage):
             return self._again()
         changed = saved.updated_at != self.example.updated_at
         messages.success(
-            request, f"{self.title} was saved." if changed else f"{self.title}: nothing was changed."
+            request, f"{self.name} was saved." if changed else f"{self.name}: nothing was changed."
         )
         return HttpResponseRedirect(self._after_saving(following))
 
     def _remove(self) -> HttpResponse:
         require(self.person, Action.EDIT, self.dataset)
         delete_examples(branch=self.branch, uuids=[self.example.identity_id], actor=self.person)
-        messages.success(self.request, f"{self.title} was removed from the working copy.")
+        messages.success(self.request, f"{self.name} was removed from the working copy.")
         return HttpResponseRedirect(self.list_address())
 
     def _changed(self, base: Base, contents: dict[str, Any]) -> dict[str, Any]:

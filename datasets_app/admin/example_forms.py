@@ -49,6 +49,7 @@ class FieldNode:
         self.widget = _widget(schema, self.types, original)
         self.raw = self._shown(original)
         self.errors: list[str] = []
+        self.suggestions: list[str] = []
 
     # --- what the template asks
     @property

@@ -121,6 +121,9 @@ class ExampleTypeAdmin(ObjectHistoryMixin, ConsoleAdmin):
     fields = ExampleTypeForm.Meta.fields
     change_form_outer_after_template = "datasets_app/examples/type_preview.html"
 
+    class Media:
+        css = {"all": ("datasets_app/forms.css",)}
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_somewhere(request.user, Action.VIEW)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
 from datasets_app.models import Branch, Example, ExampleIdentity, ExampleType, ValidationStatus
 from datasets_app.services.versioning.worktrees import row_count
@@ -18,7 +18,8 @@ from goldenproject.kit.admin import KeysetPage, keyset_page
 PAGE_ROWS = 50
 # So many matches are fetched as bare ordinals and sorted here; more than these are read in order along an index.
 MAX_SORTED = 2000
-CLASS_SAMPLE_ROWS = 5000
+SAMPLED_RUNS = 40
+ROWS_IN_RUN = 100
 MAX_CLASSES = 200
 
 
@@ -139,12 +140,24 @@ def known_classes(branch: Branch, types: list[ExampleType]) -> list[str]:
             values[_as_text(value)] = None
     if not values:
         fields = {one.pk: one for one in types}
-        sample = Example.objects.filter(branch=branch).order_by("ordinal")
-        for type_id, output in sample.values_list("example_type_id", "expected_output")[:CLASS_SAMPLE_ROWS]:
+        for type_id, output in _sample_of_outputs(branch):
             value = class_of(fields[type_id], output) if type_id in fields else None
             if value is not None:
                 values[_as_text(value)] = None
     return sorted(values)[:MAX_CLASSES]
+
+
+def _sample_of_outputs(branch: Branch) -> Iterable[tuple[int, Any]]:
+    """Return (type id, output) of runs of rows from all over a branch: files are often sorted by their classes."""
+    rows = Example.objects.filter(branch=branch)
+    edges = rows.aggregate(first=Min("ordinal"), last=Max("ordinal"))
+    if edges["first"] is None:
+        return []
+    step = max((edges["last"] - edges["first"]) // SAMPLED_RUNS, 1)
+    starts = range(edges["first"], edges["last"] + 1, step)
+    outputs = rows.values_list("example_type_id", "expected_output").order_by("ordinal")
+    runs = [outputs.filter(ordinal__gte=start)[: min(step, ROWS_IN_RUN)] for start in starts]
+    return runs[0].union(*runs[1:], all=True) if len(runs) > 1 else runs[0]
 
 
 def _as_text(value: Any) -> str:
