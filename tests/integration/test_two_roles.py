@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +187,23 @@ def test_apply_roles__second_time__changes_nothing(roles: Roles) -> None:
         call_command("migrate", verbosity=0, interactive=False, stdout=io.StringIO())
         call_command("golden_roles", app_role=roles.app, apply=True, stdout=io.StringIO())
         assert rights(connection, roles.app) == before
+
+
+def test_migrate__under_the_application_with_nothing_to_do__is_quiet(roles: Roles) -> None:
+    """`make run` migrates at each start, under whichever role it has."""
+    with signed_in(roles, roles.app):
+        call_command("migrate", verbosity=0, interactive=False, stdout=io.StringIO())
+
+
+def test_backup__under_the_application__is_verified(roles: Roles, tmp_path: Path) -> None:
+    with signed_in(roles, roles.app):
+        words = DatasetManager.create("to back up", type="text_classification")
+        words.add_examples(documents(20))
+        words.commit("first")
+        call_command("golden_backup", output=str(tmp_path / "backup"), stdout=io.StringIO())
+    out = io.StringIO()
+    call_command("golden_verify", str(tmp_path / "backup"), stdout=out)
+    assert "passed" in out.getvalue()
 
 
 def test_table_of_a_later_migration__before_roles_are_applied_again__can_be_read_and_added_to(
