@@ -245,3 +245,24 @@ def test_import__banking77_twice_without_ids__adds_its_rows_once(shared_data: Pa
     again = import_file(branch=manager.branch, source=path, actor=None)
     assert (first.added, first.refused) == (10_003, 0)
     assert (again.added, again.changed, again.unchanged) == (0, 0, 10_003)
+
+
+def test_import__lines_named_by_uuid__are_the_examples_without_an_id(manager: DatasetManager) -> None:
+    load(manager, b'{"input": {"text": "one"}, "output": {"label": "a"}}\n{"input": {"text": "two"}}\n')
+    exported = b"".join(
+        json.dumps({"id": str(row.uuid), "input": row.input_data, "output": row.expected_output}).encode()
+        + b"\n"
+        for row in Example.objects.order_by("ordinal")
+    )
+    batch = stage_file(
+        branch=manager.branch,
+        file=BytesIO(exported),
+        file_name="again.jsonl",
+        options=ImportOptions(),
+        actor=None,
+    )
+    assert (batch.rows_new, batch.rows_unchanged) == (0, 2)
+    again = load(manager, exported)
+    assert (again.added, again.changed, again.unchanged) == (0, 0, 2)
+    edited = load(manager, exported.replace(b'"a"', b'"b"'))
+    assert (edited.added, edited.changed, edited.unchanged) == (0, 1, 1)

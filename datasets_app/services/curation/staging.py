@@ -46,6 +46,21 @@ _TYPES = [
     "jsonb",
     "text",
 ]
+# as the writing itself will find them: an id known under another UUID, the UUID of an example without an id
+_FIND_KNOWN = (
+    """
+    UPDATE datasets_app_stagedrow s SET example_id = i.id
+      FROM datasets_app_exampleidentity i
+     WHERE s.batch_id = %(batch)s AND s.action = 'new' AND i.dataset_id = %(dataset)s
+       AND i.external_id = s.external_id AND i.id <> s.example_id
+    """,
+    """
+    UPDATE datasets_app_stagedrow s SET example_id = i.id
+      FROM datasets_app_exampleidentity i
+     WHERE s.batch_id = %(batch)s AND s.action = 'new' AND i.dataset_id = %(dataset)s AND i.external_id IS NULL
+       AND i.id = CASE WHEN s.external_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN s.external_id::uuid END
+    """,
+)
 _CLASSIFY = """
     UPDATE datasets_app_stagedrow s
        SET action = CASE WHEN (e.example_type_id, e.input_data, e.expected_output, e.labels, e.metadata)
@@ -93,6 +108,8 @@ def stage_file(
             if progress:
                 progress(read)
         with binary_cursor() as cursor:
+            for statement in _FIND_KNOWN:
+                cursor.execute(statement, {"batch": batch.pk, "dataset": branch.dataset_id})
             cursor.execute(_CLASSIFY, {"type": example_type.pk, "batch": batch.pk, "branch": branch.pk})
             cursor.execute(_COUNT, [batch.pk])
             counts = dict(cursor.fetchall())

@@ -59,6 +59,13 @@ _FIND_KNOWN_IDS = """
       FROM datasets_app_exampleidentity i
      WHERE NOT g.is_known AND i.dataset_id = %s AND i.external_id = g.external_id
 """
+# An export names an example that has no id from outside by its UUID; coming back, that is the same example.
+_FIND_UUIDS = """
+    UPDATE golden_import g SET is_known = true, ordinal = i.ordinal, example_id = i.id, external_id = NULL
+      FROM datasets_app_exampleidentity i
+     WHERE NOT g.is_known AND i.dataset_id = %s AND i.external_id IS NULL
+       AND i.id = CASE WHEN g.external_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN g.external_id::uuid END
+"""
 _ADD_IDENTITIES = """
     INSERT INTO datasets_app_exampleidentity (id, dataset_id, external_id, ordinal)
     SELECT example_id, %s, external_id, ordinal FROM golden_import WHERE NOT is_known
@@ -132,6 +139,7 @@ class BulkUpsert:
                 cursor.execute("ANALYZE golden_import (example_id, external_id)")
                 cursor.execute(_FIND_KNOWN)
                 cursor.execute(_FIND_KNOWN_IDS, [branch.dataset_id])
+                cursor.execute(_FIND_UUIDS, [branch.dataset_id])
                 cursor.execute(_ADD_IDENTITIES, [branch.dataset_id])
                 cursor.execute(_UPDATE_CHANGED, [branch.pk])
                 changed = cursor.rowcount
