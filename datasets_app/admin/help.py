@@ -34,7 +34,8 @@ class HelpPage(ConsolePage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         rendered = render(self.page, page_url=page_url, file_url=file_url)
-        return {**context, "pages": self.pages, "page": self.page, "rendered": rendered}
+        # without a model, so that the line at the top does not say that this is one of the datasets
+        return {**context, "model_admin": None, "pages": self.pages, "page": self.page, "rendered": rendered}
 
 
 class HelpFile(ConsolePage):
