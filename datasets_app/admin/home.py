@@ -52,4 +52,5 @@ def home_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
         "types": ExampleType.objects.count(),
         "can_add": may(person, Action.EDIT),
         "sees_anything": may_somewhere(person, Action.VIEW),
+        "has_role": may_somewhere(person, Action.LABEL) or may_somewhere(person, Action.VIEW),
     }
