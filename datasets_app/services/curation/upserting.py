@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from datasets_app.models import Branch
+from datasets_app.services.versioning.statistics import refresh_statistics
 from goldenproject.kit.database_io import advisory_lock, binary_cursor, copy_rows
 
 
@@ -157,4 +158,5 @@ class BulkUpsert:
             self._flush()
         with binary_cursor() as cursor:
             cursor.execute("DROP TABLE golden_import")
+        refresh_statistics(self.counts.added + self.counts.changed)
         return self.counts

@@ -39,16 +39,20 @@ class TouchedPage:
     after: int | None
 
 
+_IS_THERE = (
+    "(EXISTS (SELECT 1 FROM datasets_app_example e "
+    "WHERE e.branch_id = d.branch_id AND e.example_id = d.example_id))"
+)
+# IS TRUE keeps it a probe per row of the page; as a join it would be made for all touched rows before the first is shown
 _KIND_OF_DIRTY = {
-    ADDED: " AND NOT d.in_base AND e.id IS NOT NULL",
-    MODIFIED: " AND d.in_base AND e.id IS NOT NULL",
-    REMOVED: " AND d.in_base AND e.id IS NULL",
+    ADDED: f" AND NOT d.in_base AND {_IS_THERE} IS TRUE",
+    MODIFIED: f" AND d.in_base AND {_IS_THERE} IS TRUE",
+    REMOVED: f" AND d.in_base AND {_IS_THERE} IS FALSE",
 }
 _TOUCHED = """
     SELECT d.example_id, i.ordinal, d.touched_by, d.touched_at
       FROM datasets_app_dirtyexample d
       JOIN datasets_app_exampleidentity i ON i.id = d.example_id
-      LEFT JOIN datasets_app_example e ON e.branch_id = d.branch_id AND e.example_id = d.example_id
      WHERE d.branch_id = %s AND i.dataset_id = %s AND i.ordinal > %s{more}
      ORDER BY i.ordinal LIMIT %s
 """

@@ -16,6 +16,7 @@ from datasets_app.services.access import record
 from datasets_app.services.versioning.commits import commit, fold_row_count, lock_branch
 from datasets_app.services.versioning.comparing import compare_working_copy, root_of, tree_changes
 from datasets_app.services.versioning.refs import create_branch, resolve
+from datasets_app.services.versioning.statistics import refresh_statistics
 from datasets_app.services.versioning.store import NodeStore
 from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
@@ -65,15 +66,27 @@ def is_dirty(branch: Branch) -> bool:
     return branch.dirty.exists()
 
 
+# One probe of an index per touched row, or for many of them one scan of the working copy: right after an import the
+# planner still believes in a few rows, and its join of all with all would take minutes.
+_MANY_TOUCHED = 2_000
+_IS_THERE = (
+    "EXISTS (SELECT 1 FROM datasets_app_example e WHERE e.branch_id = d.branch_id AND e.example_id = d.example_id)"
+)
+_IS_AMONG_ALL = "d.example_id IN (SELECT e.example_id FROM datasets_app_example e WHERE e.branch_id = %s)"
+_TOUCHED_COUNTS = """
+    SELECT count(*) FILTER (WHERE there AND NOT in_base), count(*) FILTER (WHERE there AND in_base),
+           count(*) FILTER (WHERE NOT there AND in_base)
+      FROM (SELECT d.in_base, {there} AS there FROM datasets_app_dirtyexample d WHERE d.branch_id = %s OFFSET 0) t
+"""
+
+
 def _touched_counts(branch: Branch) -> tuple[int, int, int]:
+    """Return how many touched rows were added, modified and removed."""
+    is_many = branch.dirty.all()[: _MANY_TOUCHED + 1].count() > _MANY_TOUCHED
     with binary_cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FILTER (WHERE e.id IS NOT NULL AND NOT d.in_base), "
-            "count(*) FILTER (WHERE e.id IS NOT NULL AND d.in_base), "
-            "count(*) FILTER (WHERE e.id IS NULL AND d.in_base) "
-            "FROM datasets_app_dirtyexample d LEFT JOIN datasets_app_example e "
-            "ON e.branch_id = d.branch_id AND e.example_id = d.example_id WHERE d.branch_id = %s",
-            [branch.pk],
+            _TOUCHED_COUNTS.format(there=_IS_AMONG_ALL if is_many else _IS_THERE),
+            [branch.pk, branch.pk] if is_many else [branch.pk],
         )
         return cursor.fetchone()  # type: ignore[return-value]
 
@@ -287,6 +300,7 @@ def _put_rows(branch: Branch, entries: Iterable[tuple[bytes, bytes]]) -> None:
         _skip_redacted(cursor)
         cursor.execute(_UPDATE_ROWS, [branch.pk])
         cursor.execute(_INSERT_ROWS, [branch.pk, branch.pk])
+        refresh_statistics(cursor.rowcount)
         cursor.execute("DROP TABLE golden_target")
 
 
