@@ -82,7 +82,7 @@ def test_files__names__say_what_is_in_them() -> None:
     [
         r"(?<![\w.-])/" + r"(work|root|Users)/\w",
         r"(?<![\w./-])/" + r"home/\w",
-        "pypi" + r"\.org|pythonhosted|--(extra-)?index" + "-url|--find" + "-links",
+        "pypi" + r"\.org|python" + "hosted|--(extra-)?index" + "-url|--find" + "-links",
         r"BEGIN [A-Z ]*PRIVATE " + "KEY",
         r"AKIA" + r"[0-9A-Z]{16}",
     ],
