@@ -478,6 +478,7 @@ class Migration(migrations.Migration):
                 ('example_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.exampletype')),
             ],
             options={
+                'verbose_name': 'import',
                 'ordering': ['-created_at'],
             },
         ),
@@ -499,6 +500,7 @@ class Migration(migrations.Migration):
                 ('started_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name': 'job',
                 'ordering': ['-created_at'],
             },
         ),

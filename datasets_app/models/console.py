@@ -56,6 +56,7 @@ class ImportBatch(models.Model):
     applied_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "import"
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
@@ -117,6 +118,7 @@ class JobRun(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "job"
         ordering = ["-created_at"]
 
     def __str__(self) -> str:

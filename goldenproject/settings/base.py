@@ -88,6 +88,7 @@ DATABASES = django_databases(BASE_DIR, os.environ)
 # --- language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 USE_I18N = True
+FORMAT_MODULE_PATH = "goldenproject.formats"
 USE_TZ = True
 TIME_ZONE = "UTC"
 

@@ -84,17 +84,15 @@ def visitor(
     assert [complaint for one in visitors for complaint in one.complaints] == []
 
 
+def make_person(name: str, role: str) -> User:
+    """Make somebody who signs in with PASSWORD and has a role everywhere (or "superuser")."""
+    user = User.objects.create_user(name, password=PASSWORD, is_staff=True, is_superuser=role == "superuser")
+    if role != "superuser":
+        user.groups.add(Group.objects.get(name=role))
+    return user
+
+
 @pytest.fixture
-def person(live_site: str) -> Callable[..., User]:
-    """Makes people with a role everywhere; their password is PASSWORD."""
-
-    def make(name: str, role: str) -> User:
-        user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
-        if role == "superuser":
-            user.is_superuser = True
-            user.save()
-        else:
-            user.groups.add(Group.objects.get(name=role))
-        return user
-
-    return make
+def person(live_site: str) -> Callable[[str, str], User]:
+    """Makes people: person("robin", "curator")."""
+    return make_person
