@@ -69,9 +69,7 @@ def is_dirty(branch: Branch) -> bool:
 # One probe of an index per touched row, or for many of them one scan of the working copy: right after an import the
 # planner still believes in a few rows, and its join of all with all would take minutes.
 _MANY_TOUCHED = 2_000
-_IS_THERE = (
-    "EXISTS (SELECT 1 FROM datasets_app_example e WHERE e.branch_id = d.branch_id AND e.example_id = d.example_id)"
-)
+_IS_THERE = "EXISTS (SELECT 1 FROM datasets_app_example e WHERE e.branch_id = d.branch_id AND e.example_id = d.example_id)"
 _IS_AMONG_ALL = "d.example_id IN (SELECT e.example_id FROM datasets_app_example e WHERE e.branch_id = %s)"
 _TOUCHED_COUNTS = """
     SELECT count(*) FILTER (WHERE there AND NOT in_base), count(*) FILTER (WHERE there AND in_base),
