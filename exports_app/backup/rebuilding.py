@@ -1,10 +1,12 @@
-"""Trees of versions from their change lists; root and commit hashes prove that nothing is missing or altered."""
+"""Proofs of a restore: trees from change lists, whose root and commit hashes show that nothing is missing or altered."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import psycopg
 
 from datasets_app.domain import tree
 from datasets_app.domain.commits import CommitRecord
@@ -110,3 +112,45 @@ def _unsound(commit: DatasetCommit, why: str) -> RestoreFailed:
         f"Commit {commit.short_hash} does not prove sound: {why}. Nothing was changed.",
         hint="Use another copy of the backup, or an older one.",
     )
+
+
+def check_references(cursor: psycopg.Cursor[Any]) -> None:
+    """Raise RestoreFailed when a row points at nothing where no foreign key would tell, or a content is not its hash."""
+    for what, query in _CHECKS.items():
+        cursor.execute(query + " LIMIT 1")
+        row = cursor.fetchone()
+        if row is not None:
+            raise RestoreFailed(
+                f"The backup does not prove sound: {what} ({row[0]}). Nothing was changed.",
+                hint="Use another copy of the backup, or an older one.",
+            )
+
+
+_CHECKS = {
+    "a working row has no identity in the dataset of its branch": (
+        "SELECT e.example_id FROM datasets_app_example e LEFT JOIN datasets_app_branch b ON b.id = e.branch_id "
+        "LEFT JOIN datasets_app_exampleidentity i ON i.id = e.example_id AND i.dataset_id = b.dataset_id "
+        "AND i.ordinal = e.ordinal WHERE i.id IS NULL"
+    ),
+    "a working row has an unknown type": (
+        "SELECT e.example_id FROM datasets_app_example e "
+        "LEFT JOIN datasets_app_exampletype t ON t.id = e.example_type_id WHERE t.id IS NULL"
+    ),
+    "an identity has no dataset": (
+        "SELECT i.id FROM datasets_app_exampleidentity i "
+        "LEFT JOIN datasets_app_dataset d ON d.id = i.dataset_id WHERE d.id IS NULL"
+    ),
+    "a change belongs to no commit": (
+        "SELECT c.example_id FROM datasets_app_examplechange c "
+        "LEFT JOIN datasets_app_datasetcommit k ON k.id = c.commit_id WHERE k.id IS NULL"
+    ),
+    "a change gives an example a content that is missing": (
+        "SELECT c.example_id FROM datasets_app_examplechange c "
+        "LEFT JOIN datasets_app_blob b ON b.hash = c.new_hash WHERE c.new_hash IS NOT NULL AND b.hash IS NULL"
+    ),
+    "a content does not match its hash": (
+        "SELECT encode(b.hash, 'hex') FROM datasets_app_blob b "
+        "WHERE sha256(convert_to(b.body, 'UTF8')) <> b.hash "
+        "AND NOT EXISTS (SELECT 1 FROM datasets_app_redaction r WHERE r.blob_hash = b.hash)"
+    ),
+}

@@ -17,10 +17,11 @@ from datasets_app.domain.roles import Action
 from datasets_app.models import AuditEvent, Dataset, ExampleType, Redaction
 from datasets_app.services.access import record, require
 from exports_app.backup import layout
+from exports_app.backup.clearing import delete_datasets, wipe
 from exports_app.backup.guards import lifted_guards
-from exports_app.backup.loading import Loader, Plan, Progress, check_references, delete_datasets, wipe
+from exports_app.backup.loading import Loader, Plan, Progress
 from exports_app.backup.reading import Backup, check_shards, findings, open_backup
-from exports_app.backup.rebuilding import rebuild_trees
+from exports_app.backup.rebuilding import check_references, rebuild_trees
 from exports_app.errors import RestoreConflict, RestoreFailed, RestoreRefused
 from exports_app.services.backups import BackupOptions, create_backup
 from goldenproject.kit.clock import now

@@ -1,0 +1,69 @@
+"""Deleting golden data to make room for a backup's, with lifted guards."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psycopg
+
+from exports_app.backup.tables import BY_NAME, SECTIONS
+
+
+def wipe(cursor: psycopg.Cursor[Any]) -> None:
+    """Delete all golden data, and the audit of it; what was recorded about backups and restores stays.
+
+    Good runs of verify are forgotten too: what they covered is gone.
+    """
+    kept = ("datasets_app_dataset", "datasets_app_exampletype", "datasets_app_auditevent")
+    tables = [s.table for s in SECTIONS if s.table not in kept]
+    tables += [f"datasets_app_{name}" for name in ("node", "worktreecount", "importbatch", "stagedrow")]
+    cursor.execute("TRUNCATE " + ", ".join(tables))
+    cursor.execute("DELETE FROM datasets_app_dataset")  # jobs point at datasets, so no TRUNCATE
+    cursor.execute("DELETE FROM datasets_app_exampletype")
+    cursor.execute("DELETE FROM datasets_app_auditevent WHERE action NOT IN ('backup', 'restore')")
+
+
+_BRANCHES = (
+    "(SELECT id FROM datasets_app_branch WHERE dataset_id = ANY(%(ids)s) "
+    "UNION SELECT id FROM datasets_app_historicalbranch WHERE dataset_id = ANY(%(ids)s))"
+)
+_MERGES = (
+    f"(SELECT id FROM datasets_app_historicalmerge WHERE branch_id IN {_BRANCHES} "
+    f"UNION SELECT id FROM datasets_app_merge WHERE branch_id IN {_BRANCHES})"
+)
+_IDENTITIES = "(SELECT id FROM datasets_app_exampleidentity WHERE dataset_id = ANY(%(ids)s))"
+_COMMITS = "(SELECT id FROM datasets_app_datasetcommit WHERE dataset_id = ANY(%(ids)s))"
+_SUBSETS = {"branch_id": _BRANCHES, "merge_id": _MERGES, "example_id": _IDENTITIES, "commit_id": _COMMITS}
+
+
+def delete_datasets(cursor: psycopg.Cursor[Any], ids: list[uuid.UUID]) -> None:
+    """Delete datasets with all that leads to them, children first. Blobs and nodes stay: others may share them."""
+    parameters = {"ids": ids}
+    cursor.execute(
+        f"DELETE FROM datasets_app_stagedrow WHERE batch_id IN "
+        f"(SELECT id FROM datasets_app_importbatch WHERE branch_id IN {_BRANCHES})",
+        parameters,
+    )
+    for table in ("datasets_app_importbatch", "datasets_app_worktreecount"):
+        cursor.execute(f"DELETE FROM {table} WHERE branch_id IN {_BRANCHES}", parameters)
+    # what others are found through goes last
+    late = [
+        "history_merge_conflicts",
+        "merge_conflicts",
+        "history_merges",
+        "merges",
+        "quality",
+        "changes",
+        "tags",
+        "history_branches",
+        "branches",
+        "commits",
+        "identities",
+        "datasets",
+    ]
+    order = [s.name for s in SECTIONS if s.scope and s.name not in late] + late
+    for name in order:
+        section = BY_NAME[name]
+        subset = _SUBSETS.get(section.scope, "(SELECT unnest(%(ids)s::uuid[]))")
+        cursor.execute(f"DELETE FROM {section.table} t WHERE t.{section.scope} IN {subset}", parameters)
