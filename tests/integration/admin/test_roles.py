@@ -114,3 +114,15 @@ def test_member_of_one_dataset__has_rights_only_there(
     assert client.get(f"{base}/example/add/?branch={other.main.pk}").status_code == 403
     assert client.get(f"{base}/dataset/add/").status_code == 403
     assert client.post(f"{base}/dataset/{other.pk}/change/", {"name": "mine"}).status_code == 403
+
+
+def test_refusal__by_django_itself__is_a_page_with_a_way_home(
+    client_of: Callable[..., Client], texts: Dataset
+) -> None:
+    refused = client_of("viewer").get("/admin/auth/user/")
+    assert (refused.status_code, "Your role does not allow this" in refused.content.decode()) == (403, True)
+    missing = client_of("viewer").get("/nowhere/")
+    assert (missing.status_code, "There is nothing at this address" in missing.content.decode()) == (
+        404,
+        True,
+    )
