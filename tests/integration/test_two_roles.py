@@ -20,6 +20,7 @@ from datasets_app.models.guards import guarded_tables, missing_guards
 from datasets_app.services.access.database_roles import apply_roles, roles_sql
 from datasets_app.services.curation.examples import delete_examples, update_example
 from datasets_app.services.curation.manager import DatasetManager
+from datasets_app.services.jobs import start_job
 from datasets_app.services.versioning.redacting import redact
 from datasets_app.services.versioning.refs import delete_tag
 from goldenproject.kit.errors import BadInput
@@ -189,21 +190,58 @@ def test_apply_roles__second_time__changes_nothing(roles: Roles) -> None:
         assert rights(connection, roles.app) == before
 
 
+def test_app_role__export_verify_and_queue__need_no_more_rights(roles: Roles, tmp_path: Path) -> None:
+    with signed_in(roles, roles.app) as connection:
+        words = DatasetManager.create("to ship", type="text_classification")
+        words.add_examples(documents(10))
+        words.commit("first")
+        target = tmp_path / "out.jsonl"
+        call_command(
+            "golden_export", "to ship@main", format="jsonl", output=str(target), stdout=io.StringIO()
+        )
+        assert len(target.read_text().splitlines()) == 10
+        out = io.StringIO()
+        call_command("golden_verify", "--deep", stdout=out)
+        assert "passed" in out.getvalue()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM procrastinate_jobs")
+            before = cursor.fetchone()[0]
+            start_job(kind="verify", dataset=None, arguments={}, actor=None)
+            cursor.execute("SELECT count(*) FROM procrastinate_jobs")
+            assert cursor.fetchone()[0] == before + 1
+
+
 def test_migrate__under_the_application_with_nothing_to_do__is_quiet(roles: Roles) -> None:
     """`make run` migrates at each start, under whichever role it has."""
     with signed_in(roles, roles.app):
         call_command("migrate", verbosity=0, interactive=False, stdout=io.StringIO())
 
 
-def test_backup__under_the_application__is_verified(roles: Roles, tmp_path: Path) -> None:
-    with signed_in(roles, roles.app):
+def test_backup_and_restore__under_either_role__back_up_is_both_restore_the_owners(
+    roles: Roles, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "backup")
+    restore = ["golden_restore", folder, "--on-conflict", "update"]
+    with signed_in(roles, roles.app) as connection:
         words = DatasetManager.create("to back up", type="text_classification")
         words.add_examples(documents(20))
         words.commit("first")
-        call_command("golden_backup", output=str(tmp_path / "backup"), stdout=io.StringIO())
+        call_command("golden_backup", output=folder, stdout=io.StringIO())
+        granted = rights(connection, roles.app)
+        with pytest.raises(DatabaseError, match="permission denied|must be owner"):
+            call_command(*restore, stdout=io.StringIO())
+        assert missing_guards() == []
     out = io.StringIO()
-    call_command("golden_verify", str(tmp_path / "backup"), stdout=out)
+    call_command("golden_verify", folder, stdout=out)
     assert "passed" in out.getvalue()
+    with signed_in(roles, roles.owner):
+        call_command(*restore, stdout=io.StringIO())
+        assert missing_guards() == []
+    with signed_in(roles, roles.app) as connection:
+        assert rights(connection, roles.app) == granted
+        words = DatasetManager("to back up")
+        assert words.add_examples(documents(21)).added == 1
+        words.commit("after the restore")
 
 
 def test_table_of_a_later_migration__before_roles_are_applied_again__can_be_read_and_added_to(
