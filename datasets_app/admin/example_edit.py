@@ -14,7 +14,7 @@ from django.urls import reverse
 from datasets_app.admin.base import DatasetPage, branch_url, chosen_branch
 from datasets_app.admin.example_forms import FieldNode, SchemaForm
 from datasets_app.admin.example_rows import dirty_among, display_name, plain
-from datasets_app.admin.filters import ExampleFilter, find_page, known_classes
+from datasets_app.admin.filters import ExampleFilter, known_classes, neighbours
 from datasets_app.domain.canonical import canonical_text, same_json
 from datasets_app.domain.field_diff import FieldChange, diff_fields
 from datasets_app.domain.json_path import MISSING
@@ -364,20 +364,17 @@ class ExampleFormPage(_FormPage):
         return self.render_to_response(context, status=409)
 
     # --- neighbours
-    def _neighbours(self) -> tuple[Example | None, Example | None]:
-        here = self.example.ordinal
-        before = find_page(self.branch, self.wanted, before=here, size=1).rows
-        after = find_page(self.branch, self.wanted, after=here, size=1).rows
-        return (before[-1] if before else None), (after[0] if after else None)
+    def _neighbours(self) -> tuple[int | None, int | None]:
+        return neighbours(self.branch, self.wanted, self.example.ordinal)
 
-    def _address_of(self, example: Example | None) -> str:
-        if example is None:
+    def _address_of(self, row_id: int | None) -> str:
+        if row_id is None:
             return ""
-        address = reverse("admin:datasets_app_example_change", args=[example.pk])
+        address = reverse("admin:datasets_app_example_change", args=[row_id])
         query = self.wanted.query()
         return f"{address}?{query}" if query else address
 
-    def _after_saving(self, following: Example | None) -> str:
+    def _after_saving(self, following: int | None) -> str:
         typed = self.request.POST
         if "_next" in typed or "_validate" in typed or "_reject" in typed:
             if following is None:

@@ -191,11 +191,29 @@ def find_page(
         page = _in_order(_shown(Example.objects.filter(branch=branch)), after, before, size)
         return ExamplePage(page.rows, page.previous, page.next, row_count(branch))
     matching = wanted.examples(branch)
-    ordinals = sorted(matching.order_by().values_list("ordinal", flat=True)[: MAX_SORTED + 1])
-    if len(ordinals) > MAX_SORTED:
+    ordinals = _few_ordinals(matching)
+    if ordinals is None:
         page = _in_order(_shown(matching), after, before, size)
         return ExamplePage(page.rows, page.previous, page.next, MAX_SORTED, is_capped=True)
     return _sorted_page(branch, ordinals, after, before, size)
+
+
+def neighbours(branch: Branch, wanted: ExampleFilter, ordinal: int) -> tuple[int | None, int | None]:
+    """Return the ids of the rows before and after a place, among those that match."""
+    rows = wanted.examples(branch)
+    ordinals = None if wanted.is_empty else _few_ordinals(rows)
+    if ordinals is not None:  # the filter was paid for once; what follows goes by the index
+        rows = Example.objects.filter(branch=branch, ordinal__in=ordinals)
+    ids = rows.values_list("pk", flat=True)
+    before = ids.filter(ordinal__lt=ordinal).order_by("-ordinal").first()
+    after = ids.filter(ordinal__gt=ordinal).order_by("ordinal").first()
+    return before, after
+
+
+def _few_ordinals(matching: QuerySet[Example]) -> list[int] | None:
+    """Return the places of all rows that match, sorted; None when there are more than are worth sorting here."""
+    ordinals = sorted(matching.order_by().values_list("ordinal", flat=True)[: MAX_SORTED + 1])
+    return None if len(ordinals) > MAX_SORTED else ordinals
 
 
 def _in_order(examples: QuerySet[Example], after: int | None, before: int | None, size: int) -> KeysetPage:

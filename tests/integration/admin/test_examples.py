@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from datasets_app.admin.filters import ExampleFilter, find_page
+from datasets_app.admin.filters import ExampleFilter, find_page, neighbours
 from datasets_app.models import Dataset, Example, SavedView
 from datasets_app.services.curation.examples import bulk_upsert, set_status, update_example
 from datasets_app.services.versioning.refs import create_branch
@@ -224,3 +224,11 @@ def test_saved_view__without_a_filter__is_refused(client_of: Callable[..., Clien
     response = client_of("curator").post(address(texts, "views"), {"name": "All", "query": ""}, follow=True)
     assert "there is no view to save" in response.content.decode()
     assert not SavedView.objects.exists()
+
+
+def test_neighbours__within_a_filter__are_the_rows_beside_it(texts: Dataset) -> None:
+    first, second, third = (row(texts, name) for name in ("t1", "t2", "t3"))
+    assert neighbours(texts.main, ExampleFilter(), second.ordinal) == (first.pk, third.pk)
+    assert neighbours(texts.main, ExampleFilter(class_value="b"), first.ordinal) == (None, third.pk)
+    assert neighbours(texts.main, ExampleFilter(class_value="b"), second.ordinal) == (first.pk, third.pk)
+    assert neighbours(texts.main, ExampleFilter(search="nowhere"), second.ordinal) == (None, None)
