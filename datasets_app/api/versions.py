@@ -22,7 +22,7 @@ from datasets_app.api.shapes import VersionedExampleOut
 from datasets_app.domain.canonical import loads_stored
 from datasets_app.domain.roles import Action
 from datasets_app.models import DatasetCommit, ExampleType, Redaction
-from datasets_app.services.curation.types import compiled
+from datasets_app.services.versioning.compiled_types import compiled
 from datasets_app.services.versioning.log import find_example
 from datasets_app.services.versioning.reading import StreamedRow, example_at, page_at, stream_at
 from datasets_app.services.versioning.refs import resolve

@@ -3,6 +3,10 @@
 -- {app} is the name of the application's role, which golden_roles puts in after it has checked it.
 
 DO $$ BEGIN
+    IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'datasets_app_dataset'::regclass), 'USAGE') THEN
+        RAISE EXCEPTION 'golden: % does not own the tables, so it cannot give rights to them', current_user
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Run it as the owner.';
+    END IF;
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{app}') THEN
         CREATE ROLE {app} LOGIN;  -- no password yet, so nobody can sign in under it
     END IF;

@@ -18,9 +18,10 @@ from datasets_app.services.access import record
 from datasets_app.services.curation.file_formats import columns_of, format_of, read_rows
 from datasets_app.services.curation.mapping import LINE_KEYS, CellMapper, guess_mapping
 from datasets_app.services.curation.preparing import Preparer, RefusedRow
-from datasets_app.services.curation.types import compiled, get_type
+from datasets_app.services.curation.types import get_type
 from datasets_app.services.curation.upserting import BulkUpsert, PreparedExample
 from datasets_app.services.versioning.commits import lock_branch
+from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.read_ahead import batches_ahead

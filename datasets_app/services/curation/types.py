@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from datasets_app.domain.schema_types import CompiledType, Violation, check_schema
 from datasets_app.errors import SchemaViolation, UnknownType
 from datasets_app.models import ExampleType
 from datasets_app.services.access import record
+from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting
 from goldenproject.kit.retries import retried
-
-_compiled: dict[int, tuple[Any, CompiledType]] = {}
-_lock = threading.Lock()
 
 
 def get_type(name: str) -> ExampleType:
@@ -23,31 +20,6 @@ def get_type(name: str) -> ExampleType:
         names = ", ".join(ExampleType.objects.values_list("name", flat=True))
         raise UnknownType(f"There is no example type “{name}”.", hint=f"Types: {names}.")
     return found
-
-
-def compiled(example_type: ExampleType) -> CompiledType:
-    """Return the validator of a type; kept in the process until the type's definition changes."""
-    definition = (
-        example_type.input_schema,
-        example_type.output_schema,
-        example_type.required_fields,
-        example_type.class_field,
-        example_type.name,
-    )
-    with _lock:
-        kept = _compiled.get(example_type.pk)
-        if kept is not None and kept[0] == definition:
-            return kept[1]
-        made = CompiledType(
-            name=example_type.name,
-            input_schema=example_type.input_schema,
-            output_schema=example_type.output_schema,
-            required_fields=tuple(example_type.required_fields),
-            class_field=example_type.class_field,
-        )
-        if example_type.pk is not None:
-            _compiled[example_type.pk] = (definition, made)
-        return made
 
 
 def check_content(

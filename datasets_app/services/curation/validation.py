@@ -10,7 +10,8 @@ from django.db import transaction
 
 from datasets_app.domain.canonical import loads_stored
 from datasets_app.models import Branch, ExampleType
-from datasets_app.services.curation.types import compiled, violation_dict
+from datasets_app.services.curation.types import violation_dict
+from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.database_io import stream
 
 MAX_REPORTED = 1000

@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from datasets_app.domain import tree
-from datasets_app.domain.canonical import canonical_text, content_hash, loads_stored
-from datasets_app.domain.commits import GraphCommit, merge_base
-from datasets_app.domain.field_merge import Custom, FieldConflict, Merged, merge_fields
-from datasets_app.domain.field_merge import resolve as resolve_fields
+from datasets_app.domain.canonical import loads_stored
+from datasets_app.domain.field_merge import Custom
 from datasets_app.domain.json_path import MISSING
-from datasets_app.errors import MergeConflicts, MergeState, NoCommonHistory, RefMoved
-from datasets_app.models import Branch, Dataset, DatasetCommit, Merge, MergeConflict
+from datasets_app.errors import MergeConflicts, MergeState, RefMoved
+from datasets_app.models import Branch, DatasetCommit, Merge, MergeConflict
 from datasets_app.services.access import record
 from datasets_app.services.versioning.commits import CommitText, author_of, lock_branch, write_commit
 from datasets_app.services.versioning.comparing import root_of, tree_changes
+from datasets_app.services.versioning.merge_planning import (
+    MergePlan,
+    MergeSides,
+    check_resolved,
+    common_ancestor,
+    plan_merge,
+    settle,
+)
+from datasets_app.services.versioning.rebasing import bring_into_rows
 from datasets_app.services.versioning.refs import move_branch, resolve
-from datasets_app.services.versioning.store import NodeStore, blob_texts, put_blobs
-from datasets_app.services.versioning.working_rows import working_contents
-from datasets_app.services.versioning.worktrees import apply_to_rows
+from datasets_app.services.versioning.store import NodeStore, put_blobs
 from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput
@@ -48,15 +53,6 @@ class MergeOptions:
     fast_forward: bool = True
 
 
-@dataclass
-class _Plan:
-    """The outcome of a three-way merge of trees: which content each example gets, and what clashes."""
-
-    changes: dict[bytes, bytes | None] = field(default_factory=dict)
-    texts: dict[bytes, str] = field(default_factory=dict)
-    conflicts: dict[bytes, tuple[FieldConflict, ...]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class MergeOutcome:
     """`commit` is the branch's commit afterwards; `merge` waits for a person when there are conflicts."""
@@ -70,20 +66,6 @@ class MergeOutcome:
     @property
     def has_conflicts(self) -> bool:
         return self.merge is not None and self.merge.state == Merge.State.OPEN
-
-
-def common_ancestor(dataset: Dataset, a: DatasetCommit, b: DatasetCommit) -> DatasetCommit:
-    """Return the merge base of two commits. Raises NoCommonHistory."""
-    graph = {
-        row[0]: GraphCommit(row[0], tuple(h for h in row[1:3] if h), row[3])
-        for row in dataset.commits.values_list(
-            "commit_hash", "parent_commit_hash", "merge_parent_hash", "generation"
-        ).iterator()
-    }
-    base = merge_base(a.commit_hash, b.commit_hash, graph.__getitem__)
-    if base is None:
-        raise NoCommonHistory(f"{a.short_hash} and {b.short_hash} have no commit in common.")
-    return DatasetCommit.objects.get(commit_hash=base)
 
 
 @retried()
@@ -102,7 +84,7 @@ def merge(*, branch: Branch, source: str, actor: Any, options: MergeOptions | No
         if base.pk == ours.pk and options.fast_forward:
             return _fast_forward(branch, ours_branch, theirs, source, actor)
         return _three_way(
-            branch, ours_branch, _Sides(Merge.Kind.MERGE, source, base, ours, theirs), options, actor
+            branch, ours_branch, MergeSides(Merge.Kind.MERGE, source, base, ours, theirs), options, actor
         )
 
 
@@ -119,7 +101,7 @@ def revert(*, branch: Branch, ref: str, actor: Any, options: MergeOptions | None
         message = options.message or (
             f"Revert “{undone.message.splitlines()[0]}”\n\nThis undoes commit {undone.commit_hash}."
         )
-        sides = _Sides(Merge.Kind.REVERT, ref, undone, locked.commit, parent)
+        sides = MergeSides(Merge.Kind.REVERT, ref, undone, locked.commit, parent)
         return _three_way(
             branch,
             locked,
@@ -127,15 +109,6 @@ def revert(*, branch: Branch, ref: str, actor: Any, options: MergeOptions | None
             MergeOptions(message, options.author, options.favor, fast_forward=False),
             actor,
         )
-
-
-@dataclass(frozen=True)
-class _Sides:
-    kind: str
-    source: str
-    base: DatasetCommit | None
-    ours: DatasetCommit | None
-    theirs: DatasetCommit | None
 
 
 def _lock_for_merge(branch: Branch) -> Branch:
@@ -154,7 +127,7 @@ def _fast_forward(
     branch: Branch, locked: Branch, theirs: DatasetCommit, source: str, actor: Any
 ) -> MergeOutcome:
     incoming = {c.uuid: c.new for c in tree_changes(locked.commit, theirs)}
-    kept = _bring_into_rows(locked, incoming)
+    kept = bring_into_rows(locked, incoming)
     move_branch(locked, locked.commit, theirs)
     branch.commit = theirs
     record(
@@ -164,11 +137,11 @@ def _fast_forward(
 
 
 def _three_way(
-    branch: Branch, locked: Branch, sides: _Sides, options: MergeOptions, actor: Any
+    branch: Branch, locked: Branch, sides: MergeSides, options: MergeOptions, actor: Any
 ) -> MergeOutcome:
     plan = plan_merge(sides.base, sides.ours, sides.theirs)
     if plan.conflicts and options.favor:
-        _settle(
+        settle(
             plan,
             {
                 key: dict.fromkeys((c.path for c in found), options.favor)
@@ -193,58 +166,11 @@ def _three_way(
     return MergeOutcome(made, None, kept_uncommitted=kept)
 
 
-def plan_merge(base: DatasetCommit | None, ours: DatasetCommit | None, theirs: DatasetCommit | None) -> _Plan:
-    """Merge three versions: differences of each side from the base, example by example, then field by field."""
-    mine = {c.uuid: c for c in tree_changes(base, ours)}
-    yours = {c.uuid: c for c in tree_changes(base, theirs)}
-    plan = _Plan()
-    both = []
-    for key, change in yours.items():
-        own = mine.get(key)
-        if own is None:
-            plan.changes[key] = change.new
-        elif own.new != change.new:
-            both.append((own, change))
-    texts = blob_texts({h for pair in both for c in pair for h in (c.old, c.new) if h is not None})
-    for own, change in both:
-        merged = _merge_contents(texts, own.old, own.new, change.new)
-        if merged.conflicts:
-            plan.conflicts[own.uuid] = merged.conflicts
-        else:
-            _take(plan, own.uuid, merged.value)
-    return plan
+def _side(value: Any) -> dict[str, Any]:
+    return {} if value is MISSING else {"value": value}
 
 
-def _merge_contents(
-    texts: Mapping[bytes, str], base: bytes | None, ours: bytes | None, theirs: bytes | None
-) -> Merged:
-    documents = [MISSING if h is None else loads_stored(texts[h]) for h in (base, ours, theirs)]
-    return merge_fields(*documents)
-
-
-def _take(plan: _Plan, key: bytes, document: Any) -> None:
-    if document is MISSING:
-        plan.changes[key] = None
-        return
-    text = canonical_text(document)
-    digest = content_hash(text)
-    plan.texts[digest] = text
-    plan.changes[key] = digest
-
-
-def _settle(plan: _Plan, resolutions: Mapping[bytes, Mapping[str, Any]], sides: _Sides) -> None:
-    """Resolve all conflicts of a plan; `resolutions` gives for each example path → "ours", "theirs", "base" or a Custom value."""
-    keys = list(plan.conflicts)
-    roots = [root_of(commit) for commit in (sides.base, sides.ours, sides.theirs)]
-    hashes = [tree.lookup(root, keys, NodeStore()) for root in roots]
-    texts = blob_texts(h for side in hashes for h in side.values())
-    for key in keys:
-        merged = _merge_contents(texts, *(side.get(key) for side in hashes))
-        _take(plan, key, resolve_fields(merged, resolutions[key]).value)
-    plan.conflicts.clear()
-
-
-def _open_merge(waiting: Merge, plan: _Plan) -> Merge:
+def _open_merge(waiting: Merge, plan: MergePlan) -> Merge:
     try:
         with transaction.atomic():
             waiting.save()
@@ -265,16 +191,14 @@ def _open_merge(waiting: Merge, plan: _Plan) -> Merge:
     return waiting
 
 
-def _side(value: Any) -> dict[str, Any]:
-    return {} if value is MISSING else {"value": value}
-
-
-def _write(locked: Branch, merging: Merge, plan: _Plan, author: str, actor: Any) -> tuple[DatasetCommit, int]:
+def _write(
+    locked: Branch, merging: Merge, plan: MergePlan, author: str, actor: Any
+) -> tuple[DatasetCommit, int]:
     """Write the merge commit and bring its changes into the working copy."""
     put_blobs(plan.texts)
     written = tree.update(root_of(locked.commit), plan.changes, NodeStore())
     is_merge = merging.kind == Merge.Kind.MERGE
-    kept = _bring_into_rows(locked, {c.uuid: c.new for c in written.changes})
+    kept = bring_into_rows(locked, {c.uuid: c.new for c in written.changes})
     made = write_commit(
         branch=locked,
         written=written,
@@ -285,54 +209,6 @@ def _write(locked: Branch, merging: Merge, plan: _Plan, author: str, actor: Any)
     )
     record(actor, merging.kind, locked.dataset, f"{merging.source_ref} into {locked.name}: {made.short_hash}")
     return made, kept
-
-
-def _bring_into_rows(branch: Branch, incoming: dict[bytes, bytes | None]) -> int:
-    """Apply incoming contents to the working copy; return how many uncommitted edits stayed over an incoming one.
-
-    Must run while the branch still points at the commit that the rows are based on.
-    """
-    uuids = [uuid.UUID(bytes=key) for key in incoming]
-    dirty = set(
-        branch.dirty.select_for_update().filter(example_id__in=uuids).values_list("example_id", flat=True)
-    )
-    clean = {key: content for key, content in incoming.items() if uuid.UUID(bytes=key) not in dirty}
-    apply_to_rows(branch, clean)
-    branch.dirty.filter(example_id__in=[uuid.UUID(bytes=key) for key in clean]).delete()
-    return _merge_into_dirty(branch, {key: incoming[key] for key in (u.bytes for u in dirty)})
-
-
-def _merge_into_dirty(branch: Branch, incoming: dict[bytes, bytes | None]) -> int:
-    """Merge incoming contents into rows with uncommitted edits: fields edited here stay, all others are taken."""
-    if not incoming:
-        return 0
-    base = tree.lookup(root_of(branch.commit), list(incoming), NodeStore())
-    texts = blob_texts({h for h in (*base.values(), *incoming.values()) if h is not None})
-    rows = {c.uuid.bytes: c for c in working_contents(branch.pk, (uuid.UUID(bytes=k) for k in incoming))}
-    targets: dict[bytes, bytes | None] = {}
-    new_texts: dict[bytes, str] = {}
-    kept = 0
-    for key, theirs in incoming.items():
-        sides = (base.get(key), rows[key].hash if key in rows else None, theirs)
-        known = {**texts, **({rows[key].hash: rows[key].text} if key in rows else {})}
-        merged = _merge_contents(known, *sides)
-        kept += bool(merged.conflicts)
-        if merged.value is MISSING:
-            targets[key] = None
-        else:
-            text = canonical_text(merged.value)
-            targets[key] = content_hash(text)
-            new_texts[content_hash(text)] = text
-    put_blobs(new_texts)
-    apply_to_rows(branch, targets)
-    for present in (True, False):
-        changed = [
-            uuid.UUID(bytes=key) for key, theirs in incoming.items() if (theirs is not None) is present
-        ]
-        branch.dirty.filter(example_id__in=changed).update(in_base=present)
-    same = [uuid.UUID(bytes=key) for key, target in targets.items() if target == incoming[key]]
-    branch.dirty.filter(example_id__in=same).delete()
-    return kept
 
 
 @retried()
@@ -391,9 +267,10 @@ def complete_merge(
                 merge=current.pk,
                 unresolved=len(unresolved),
             )
-        sides = _Sides(current.kind, current.source_ref, current.base, current.ours, current.theirs)
+        sides = MergeSides(current.kind, current.source_ref, current.base, current.ours, current.theirs)
         plan = plan_merge(sides.base, sides.ours, sides.theirs)
-        _settle(plan, _resolutions(conflicts), sides)
+        settle(plan, _resolutions(conflicts), sides)
+        check_resolved(plan, conflicts)
         current.message = message or current.message
         made, _ = _write(locked, current, plan, author or author_of(actor), actor)
         current.state = Merge.State.DONE

@@ -12,7 +12,7 @@ from datasets_app.domain.content import Content
 from datasets_app.domain.field_merge import FieldConflict
 from datasets_app.models import Branch, Dataset, DatasetCommit
 from datasets_app.services.versioning.comparing import Comparison, identities, root_of, tree_changes
-from datasets_app.services.versioning.merging import common_ancestor, plan_merge
+from datasets_app.services.versioning.merge_planning import common_ancestor, plan_merge
 from datasets_app.services.versioning.reading import content_of
 from datasets_app.services.versioning.refs import resolve
 from datasets_app.services.versioning.store import NodeStore, blob_texts

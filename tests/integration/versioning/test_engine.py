@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from datasets_app.errors import NothingToCommit, UncommittedChanges
+from datasets_app.errors import NothingToCommit, SchemaViolation, UncommittedChanges
 from datasets_app.models import Example, ExampleChange
 from datasets_app.services.curation.examples import update_example
 from datasets_app.services.curation.manager import DatasetManager
-from datasets_app.services.versioning import log
+from datasets_app.services.versioning import log, merging
 
 pytestmark = pytest.mark.django_db
 
@@ -93,8 +93,6 @@ def test_merge__different_examples__takes_both(manager: DatasetManager) -> None:
 
 
 def test_merge__same_field__waits_for_a_person(manager: DatasetManager) -> None:
-    from datasets_app.services.versioning import merging
-
     manager.add_examples(documents(5))
     manager.commit("first")
     side = manager.create_branch("side")
@@ -116,6 +114,26 @@ def test_merge__same_field__waits_for_a_person(manager: DatasetManager) -> None:
     assert commit.merge_parent_hash == side.branch.commit.commit_hash
     assert labels(manager)[1] == "third"
     assert manager.status().is_clean
+
+
+def test_complete_merge__resolution_that_breaks_the_type__is_refused_and_can_be_mended(
+    manager: DatasetManager,
+) -> None:
+    manager.add_examples(documents(5))
+    manager.commit("first")
+    side = manager.create_branch("side")
+    relabel(side, "e1", "theirs")
+    side.commit("side edit")
+    relabel(manager, "e1", "ours")
+    manager.commit("main edit")
+    outcome = manager.merge("side")
+    [conflict] = outcome.merge.conflicts.all()
+    merging.resolve_conflict(conflict=conflict, resolution="value", value=5, actor=None)
+    with pytest.raises(SchemaViolation, match=r"\$\.output\.label of example"):
+        merging.complete_merge(merging=outcome.merge, actor=None)
+    merging.resolve_conflict(conflict=conflict, resolution="theirs", actor=None)
+    merging.complete_merge(merging=outcome.merge, actor=None)
+    assert labels(manager)[1] == "theirs"
 
 
 def test_checkout__over_uncommitted_work__is_refused_unless_told(manager: DatasetManager) -> None:
@@ -146,8 +164,6 @@ def test_checkout__with_stash__keeps_the_work_on_a_branch(manager: DatasetManage
 
 
 def test_revert__undoes_one_commit_only(manager: DatasetManager) -> None:
-    from datasets_app.services.versioning import merging
-
     manager.add_examples(documents(5))
     manager.commit("first")
     relabel(manager, "e1", "wrong")
