@@ -66,6 +66,12 @@ class SchemaOutdated(GoldenError):
     code = "schema_outdated"
 
 
+class DatabaseRights(GoldenError):
+    """The database role that this process works under has no right to do that."""
+
+    code = "database_rights"
+
+
 class FileTrouble(GoldenError):
     """A file could not be read or written."""
 
@@ -269,6 +275,11 @@ def as_golden_error(error: Exception) -> GoldenError:
         return SchemaOutdated(
             f"The database does not have what this version needs: {first_line}.",
             hint="Run: manage.py migrate",
+        )
+    if isinstance(error, ProgrammingError) and getattr(error.__cause__, "sqlstate", "") == "42501":
+        return DatabaseRights(
+            f"The database role of this process may not do that: {first_line}.",
+            hint="Run it with DATABASE_URL naming the owner of the tables.",
         )
     if isinstance(error, OperationalError):
         return DatabaseUnavailable(

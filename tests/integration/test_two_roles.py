@@ -23,6 +23,7 @@ from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.jobs import start_job
 from datasets_app.services.versioning.redacting import redact
 from datasets_app.services.versioning.refs import delete_tag
+from goldenproject.kit.commands import as_golden_error
 from goldenproject.kit.errors import BadInput
 from tests.template_database import connected_to, maintenance
 
@@ -174,8 +175,11 @@ def test_redaction__under_either_role__is_the_owners(roles: Roles) -> None:
         words = DatasetManager.create("secrets", type="text_classification")
         words.add_examples([{"id": "s", "input": {"text": "a secret"}, "output": {"label": "a"}}])
         words.commit("first")
-        with pytest.raises(ProgrammingError, match="permission denied for table datasets_app_blob"):
+        with pytest.raises(ProgrammingError, match="permission denied for table datasets_app_blob") as caught:
             redact(dataset=words.dataset, example="s", reason="asked for", actor=None)
+        told = as_golden_error(caught.value)
+        assert (told.code, told.exit_code) == ("database_rights", 1)
+        assert told.hint == "Run it with DATABASE_URL naming the owner of the tables."
         assert not Redaction.objects.exists()
     with signed_in(roles, roles.owner):
         redact(dataset=words.dataset, example="s", reason="asked for", actor=None)
@@ -263,6 +267,12 @@ def test_apply_roles__owner_as_the_application__is_refused(roles: Roles) -> None
     with signed_in(roles, roles.owner):
         with pytest.raises(DatabaseError, match="acts for the owner of the tables"):
             apply_roles(app_role=roles.owner)
+
+
+def test_apply_roles__under_the_application__is_refused(roles: Roles) -> None:
+    with signed_in(roles, roles.app):
+        with pytest.raises(ProgrammingError, match=f"{roles.app} does not own the tables"):
+            apply_roles(app_role=roles.app)
 
 
 @pytest.mark.parametrize(
