@@ -35,6 +35,7 @@ TABS = (
     Tab("tags", "Tags", "datasets_app_dataset_tags"),
     Tab("merge", "Merge", "datasets_app_dataset_merge", Action.MERGE),
     Tab("import", "Import", "datasets_app_dataset_import", Action.IMPORT),
+    Tab("export", "Export", "datasets_app_dataset_export"),
     Tab("settings", "Settings", "datasets_app_dataset_change"),
 )
 
@@ -88,6 +89,18 @@ class DatasetPage(ConsolePage):
         context: dict[str, Any] = super().get_context_data(**kwargs)
         rights = dataset_context(self.person, self.dataset, self.branch, self.tab)
         return {**context, **rights, **kwargs}
+
+
+@dataclass(frozen=True)
+class ExtraPage:
+    """A page of a dataset that an app above this one adds: its address below the dataset's, and its class."""
+
+    address: str
+    page: type[DatasetPage]
+
+
+# name of the page (its URL is admin:datasets_app_dataset_NAME) → page; filled when the apps' admin modules are loaded
+EXTRA_PAGES: dict[str, ExtraPage] = {}
 
 
 def dataset_context(person: Any, dataset: Dataset, branch: Branch, tab: str) -> dict[str, Any]:

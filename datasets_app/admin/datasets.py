@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from datasets_app.admin.base import chosen_branch, dataset_context
+from datasets_app.admin.base import EXTRA_PAGES, DatasetPage, chosen_branch, dataset_context
 from datasets_app.admin.examples import BulkPage, ExamplesPage
 from datasets_app.admin.imports import ColumnsPage, PreviewPage, RefusedRowsPage, UploadPage
 from datasets_app.admin.saved_views import SavedViewsPage
@@ -204,11 +204,13 @@ _PAGES = (
 
 def _page_urls(model_admin: Any) -> list[URLPattern]:
     wrap = model_admin.admin_site.admin_view
+    extra = tuple((one.address, name, one.page) for name, one in EXTRA_PAGES.items())
+    pages: tuple[tuple[str, str, type[DatasetPage]], ...] = (*_PAGES, *extra)
     return [
         path(
             f"<uuid:dataset_id>/{address}",
             wrap(page.as_view(model_admin=model_admin)),
             name=f"datasets_app_dataset_{name}",
         )
-        for address, name, page in _PAGES
+        for address, name, page in pages
     ]

@@ -103,6 +103,7 @@ def pages(dataset: Dataset) -> dict[str, str]:
         "checkout": f"{here}/checkout/?ref=v1.0",
         "import": f"{here}/import/",
         "preview": f"{here}/import/{batch.pk}/",
+        "export": f"{here}/export/",
         "settings": f"{here}/change/",
         "example-of-all": "/admin/datasets_app/example/",
         "types": "/admin/datasets_app/exampletype/",

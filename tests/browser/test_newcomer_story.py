@@ -42,7 +42,7 @@ def test_newcomer__from_an_empty_site_to_an_exported_version(
     branch_and_change_both_sides(one)
     merge_with_a_conflict(one)
     look_back(one)
-    export(tmp_path)
+    export(one, tmp_path)
 
 
 def sign_in(one: Visitor) -> None:
@@ -205,14 +205,24 @@ def look_back(one: Visitor) -> None:
     one.shot("home")
 
 
-def export(tmp_path: Path) -> None:
+def export(one: Visitor, tmp_path: Path) -> None:
     """The exported v1.0 has the five corrections and none of what came later, in the order of import."""
+    page = one.page
+    dataset = Dataset.objects.get()
     assert Tag.objects.get().name == "v1.0"
+    one.go(f"/admin/datasets_app/dataset/{dataset.pk}/tags/")
+    page.get_by_role("cell").get_by_role("link", name="Export").click()
+    expect(page.get_by_label("Version")).to_have_value("v1.0")
+    one.shot("export")
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download").click()
+    assert downloading.value.suggested_filename == "banking-questions-v1.0.jsonl"
+    downloaded = Path(downloading.value.path()).read_bytes()
+
     target = tmp_path / "v1.0.jsonl"
-    call_command(
-        "golden_export", "banking-questions@v1.0", format="jsonl", output=str(target), stdout=io.StringIO()
-    )
-    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    call_command("golden_export", "banking-questions@v1.0", output=str(target), stdout=io.StringIO())
+    assert downloaded == target.read_bytes()
+    rows = [json.loads(line) for line in downloaded.splitlines()]
     assert len(rows) == 10_003
     assert tuple(row["output"]["label"] for row in rows[:5]) == CORRECTIONS
     assert rows[0]["input"]["text"] == "I am still waiting on my card?"
