@@ -6,19 +6,15 @@ import uuid
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import Max
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from datasets_app.domain.roles import Action
-from datasets_app.errors import CorruptData
-from datasets_app.models import DatasetCommit, ImportBatch, JobRun
-from datasets_app.services.access import record
+from datasets_app.models import ImportBatch, JobRun
 from datasets_app.services.curation.staging import apply_batch
 from datasets_app.services.jobs import JobIsRunning, JobKind, Progress, register, run_job, wake_stalled
 from datasets_app.services.jobs.starting import RUN_TASK
 from datasets_app.services.jobs.waking import MAX_TRIES
-from datasets_app.services.versioning.verifying import VERIFY_ACTION, verify_database
 from datasets_app.services.versioning.worktrees import open_worktree, row_count
 from goldenproject.kit.errors import NotFound
 
@@ -51,12 +47,6 @@ async def tidy(context: JobContext, timestamp: int) -> None:
     )
 
 
-class VerificationFailed(CorruptData):
-    """What is stored is not what was written."""
-
-    code = "verification_failed"
-
-
 # --- kinds ----------------------------------------------------------------------------------------------------------
 def _open_worktree(job: JobRun, progress: Progress) -> dict[str, Any]:
     branch = job.dataset and job.dataset.branches.filter(pk=job.arguments["branch"]).first()
@@ -85,26 +75,5 @@ def _import_apply(job: JobRun, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _verify(job: JobRun, progress: Progress) -> dict[str, Any]:
-    steps = 0
-
-    def tell(what: str) -> None:
-        nonlocal steps
-        progress(steps, None, f"Checking {what}")
-        steps += 1
-
-    deep = bool(job.arguments.get("deep"))
-    newest = DatasetCommit.objects.aggregate(newest=Max("pk"))["newest"] or 0
-    found = verify_database(deep=deep, progress=tell)
-    said = "valid" if found.valid else f"{len(found.errors)} errors"
-    record(job.started_by, VERIFY_ACTION, None, said, succeeded=found.valid, deep=deep, newest_commit=newest)
-    if not found.valid:
-        raise VerificationFailed(
-            "\n".join(["The data are not as they were written:", *found.errors]), **found.as_dict()
-        )
-    return {**found.stats, "warnings": found.warnings}
-
-
 register(JobKind("open_worktree", "Open a branch for editing", Action.EDIT, _open_worktree))
 register(JobKind("import_apply", "Import", Action.IMPORT, _import_apply))
-register(JobKind("verify", "Verify everything", Action.BACKUP, _verify))

@@ -78,8 +78,11 @@ class JobPage(ConsolePage):
 
     def _links(self) -> list[tuple[str, str]]:
         job = self.job
-        if job.dataset is None or job.state != JobRun.State.DONE:
+        kind = _known(job.kind)
+        if job.state != JobRun.State.DONE:
             return []
+        if job.dataset is None:
+            return kind.links(job) if kind else []
         examples = reverse("admin:datasets_app_dataset_examples", args=[job.dataset.pk])
         if job.kind == "import_apply":
             batch = reverse(

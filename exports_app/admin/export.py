@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +14,7 @@ from datasets_app.domain.splits import parse_split
 from datasets_app.errors import UnknownRef
 from datasets_app.models import ExampleType, ValidationStatus
 from exports_app.services.exporting import STDOUT, ExportOptions, export_version
+from exports_app.writers.zip_files import zip_folder
 from goldenproject.kit.errors import BadInput
 
 
@@ -76,15 +76,6 @@ class ExportPage(DatasetPage):
         export_version(
             dataset=self.dataset, ref=ref, output=output, actor=self.person, options=options, stdout=stdout
         )
-
-
-def zip_folder(folder: Path, file: IO[bytes], name: str) -> None:
-    """Write what is in `folder` as a zip whose only folder is `name`; hidden files stay out."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for path in sorted(folder.rglob("*")):
-            inside = path.relative_to(folder)
-            if path.is_file() and not any(part.startswith(".") for part in inside.parts):
-                archive.write(path, f"{name}/{inside}")
 
 
 def _seed(text: str) -> int:

@@ -1,0 +1,1 @@
+"""Views of the console that belong to no model."""
