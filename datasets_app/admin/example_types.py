@@ -13,6 +13,7 @@ from datasets_app.admin.example_forms import SchemaForm
 from datasets_app.admin.example_rows import ordered_properties
 from datasets_app.admin.versioning import ObjectHistoryMixin
 from datasets_app.domain.roles import Action
+from datasets_app.domain.schema_types import with_property_order
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.errors import InvalidJson
 from datasets_app.models import ExampleType
@@ -44,7 +45,7 @@ class SchemaField(forms.CharField):
         if not text:
             return None
         try:
-            return with_order(loads_strict(text.encode()))
+            return with_property_order(loads_strict(text.encode()))
         except InvalidJson as error:
             raise forms.ValidationError(str(error)) from error
 
@@ -66,18 +67,6 @@ def in_order(schema: Any) -> Any:
         }
     first = [name for name in ("type", "title", "description", "properties", "required") if name in made]
     return {name: made[name] for name in [*first, *(n for n in made if n not in first)]}
-
-
-def with_order(schema: Any) -> Any:
-    """Return a schema in which each object says the order of its properties."""
-    if isinstance(schema, list):
-        return [with_order(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: with_order(value) for name, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and "x-order" not in schema["properties"]:
-        made["x-order"] = list(schema["properties"])
-    return made
 
 
 class ExampleTypeForm(forms.ModelForm):

@@ -268,3 +268,18 @@ def _is_empty(value: Any) -> bool:
 def _clip(text: str) -> str:
     text = text.rstrip(".")
     return text if len(text) <= 2 * MAX_SHOWN else f"{text[: 2 * MAX_SHOWN - 1]}…"
+
+
+def with_property_order(schema: Any) -> Any:
+    """Return a schema in which each object says the order of its properties in `x-order`: jsonb does not keep it.
+
+    An order that is said already stays.
+    """
+    if isinstance(schema, list):
+        return [with_property_order(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: with_property_order(value) for name, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "x-order" not in schema:
+        made["x-order"] = list(schema["properties"])
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datasets_app.domain.schema_types import CompiledType, Violation, check_schema
+from datasets_app.domain.schema_types import CompiledType, Violation, check_schema, with_property_order
 from datasets_app.errors import SchemaViolation, UnknownType
 from datasets_app.models import ExampleType
 from datasets_app.services.access import record
@@ -66,6 +66,8 @@ def save_type(*, example_type: ExampleType, actor: Any) -> ExampleType:
         required_fields=tuple(example_type.required_fields),
         class_field=example_type.class_field,
     )
+    example_type.input_schema = with_property_order(example_type.input_schema)
+    example_type.output_schema = with_property_order(example_type.output_schema)
     with acting(actor, f"type {example_type.name}"):
         example_type.save()
         record(actor, "type.save", None, example_type.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from datasets_app.models import Dataset, JobRun
+from datasets_app.models import Dataset, ExampleType, JobRun
 from datasets_app.services.curation.datasets import create_dataset
-from datasets_app.services.jobs import run_job, start_job
+from datasets_app.services.curation.examples import add_example
+from datasets_app.services.curation.importing import ImportOptions
+from datasets_app.services.curation.staging import stage_file
+from datasets_app.services.jobs import run_job, start_job, thresholds
+from datasets_app.services.versioning.commits import commit
+from datasets_app.services.versioning.refs import create_branch
 
 
 def person(role: str | None) -> tuple[User, Client]:
@@ -113,3 +119,54 @@ def test_backup_job__of_everything__is_in_the_folder(
     assert (job.state, job.message) == ("done", "")
     assert (tmp_path / "backup" / "golden_dataset_backup.json").is_file()
     assert Dataset.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_import_wizard__big_file__leads_to_the_job_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thresholds, "ROWS_IMPORTED_AT_ONCE", 1)
+    user, client = person("curator")
+    text = ExampleType.objects.get(name="text_classification")
+    dataset = create_dataset(name="queries", actor=user, default_type=text)
+    lines = b"".join(b'{"input": {"text": "t%d"}, "output": {"label": "x"}}\n' % n for n in range(3))
+    batch = stage_file(
+        branch=dataset.main,
+        file=io.BytesIO(lines),
+        file_name="three.jsonl",
+        options=ImportOptions(),
+        actor=user,
+    )
+    preview = f"/admin/datasets_app/dataset/{dataset.pk}/import/{batch.pk}/"
+
+    answers = [client.post(preview, {"apply": ""})["Location"] for _ in range(2)]
+
+    job = JobRun.objects.get()
+    assert answers == [f"/admin/datasets_app/jobrun/{job.pk}/change/"] * 2
+    assert job.arguments == {"batch": str(batch.pk), "file": "three.jsonl"}
+    JobRun.objects.filter(pk=job.pk).update(state="done", result={"added": 3})
+    assert f'href="{preview}"' in client.get(answers[0]).text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["branches", "changes"])
+def test_open_a_branch__big_one__leads_to_the_job(monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    monkeypatch.setattr(thresholds, "ROWS_OPENED_AT_ONCE", 0)
+    user, client = person("curator")
+    text = ExampleType.objects.get(name="text_classification")
+    dataset = create_dataset(name="queries", actor=user, default_type=text)
+    add_example(
+        branch=dataset.main,
+        example_type=text,
+        input_data={"text": "a"},
+        expected_output={"label": "b"},
+        actor=user,
+    )
+    commit(branch=dataset.main, message="one", actor=user)
+    side = create_branch(dataset=dataset, name="side", start="main", actor=user)
+
+    answer = client.post(
+        f"/admin/datasets_app/dataset/{dataset.pk}/{page}/?branch={side.pk}", {"do": "open", "name": "side"}
+    )
+
+    job = JobRun.objects.get()
+    assert (job.kind, job.arguments) == ("open_worktree", {"branch": side.pk})
+    assert answer["Location"] == f"/admin/datasets_app/jobrun/{job.pk}/change/"

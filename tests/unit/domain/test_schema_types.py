@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_app.domain.canonical import same_json
-from datasets_app.domain.schema_types import CompiledType, check_schema, restore_number_types
+from datasets_app.domain.schema_types import (
+    CompiledType,
+    check_schema,
+    restore_number_types,
+    with_property_order,
+)
 from datasets_app.errors import InvalidSchema
 
 TEXT_TYPE = CompiledType(
@@ -214,3 +219,15 @@ def test_restore_number_types__any_value__keeps_the_content(value: Any) -> None:
 def test_restore_output__compiled_type__writes_the_float_again() -> None:
     assert repr(TEXT_TYPE.restore_output({"label": "a", "score": 75})) == "{'label': 'a', 'score': 75.0}"
     assert repr(TEXT_TYPE.restore_input({"text": 1})) == "{'text': 1}"
+
+
+def test_with_property_order__nested_objects__each_says_its_order_once() -> None:
+    inner = {"type": "object", "properties": {"zz": {}, "a": {}}}
+    schema = {"type": "object", "properties": {"long_name": inner, "b": {"enum": [1]}}}
+
+    made = with_property_order(schema)
+
+    assert made["x-order"] == ["long_name", "b"]
+    assert made["properties"]["long_name"]["x-order"] == ["zz", "a"]
+    assert "x-order" not in schema
+    assert with_property_order({**made, "x-order": ["b", "long_name"]})["x-order"] == ["b", "long_name"]
