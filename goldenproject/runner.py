@@ -107,8 +107,9 @@ def serve(options: ServeOptions, *, say: Say) -> None:
     Raises AddressInUse, AlreadyServed, DatabaseUnreachable, and PartDied when a part ended by itself (after stopping the others).
     """
     parts: list[_Part] = []
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # all three end the same way
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # all three end the same way, also when a shell that started this in the background had SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         _check_free(options)
         with _only_one():

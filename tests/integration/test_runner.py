@@ -27,7 +27,7 @@ needs_server = pytest.mark.skipif(
 class _Served:
     """A running golden_serve; its output is read until it says where it listens."""
 
-    def __init__(self, data_dir: Path, port: int) -> None:
+    def __init__(self, data_dir: Path, port: int, *, in_background: bool = False) -> None:
         environ = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"}
         environ |= {
             "DJANGO_SETTINGS_MODULE": "goldenproject.settings.dev",
@@ -42,6 +42,7 @@ class _Served:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_ignore_interrupts if in_background else None,
         )
         self.lines: list[str] = []
         assert self.process.stdout is not None
@@ -66,6 +67,11 @@ class _Served:
             self.process.send_signal(number)
         rest, _ = self.process.communicate()
         return self.process.returncode, rest
+
+
+def _ignore_interrupts() -> None:
+    """What a shell does to a program that a script starts with `&`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.fixture
@@ -105,6 +111,9 @@ def test_serve__first_and_second_start__password_once_and_clean_stop(data_dir: P
     second = _Served(data_dir, port)
     assert second.end(signal.SIGTERM)[0] == 0
     assert not [line for line in second.lines if "password" in line]
+
+    third = _Served(data_dir, port, in_background=True)
+    assert third.end(signal.SIGINT)[0] == 0
 
 
 @needs_server
