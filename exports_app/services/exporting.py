@@ -11,9 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
+from django.db import transaction
 
 from datasets_app.domain.number_types import number_restorer, types_numbers
 from datasets_app.domain.splits import SplitPlan, class_cuts, part_at, place
@@ -22,6 +23,8 @@ from datasets_app.services.access import record
 from datasets_app.services.curation.types import get_type
 from datasets_app.services.versioning.reading import load_version_table
 from datasets_app.services.versioning.refs import resolve
+from exports_app.services import kept_exports
+from exports_app.services.kept_exports import KeptFacts
 from exports_app.writers.dataset_card import Card, CardPart, card_text
 from exports_app.writers.jsonl_lines import Line, LineFormat, LineMaker, any_long_digits
 from exports_app.writers.published_files import (
@@ -144,6 +147,26 @@ def export_version(
     return result
 
 
+def stream_version(*, dataset: Dataset, commit: DatasetCommit, actor: Any) -> Iterator[bytes]:
+    """Return the lines of a whole version in pieces, as `export_version` writes them, for an answer that is under way.
+
+    The export is recorded at once, so that one which is broken off is known too. The pieces are read in one transaction
+    that ends with the last piece, or when the iterator is closed because nobody listens any more.
+    """
+    with acting(actor, f"export {dataset.name}@{commit.short_hash}"):
+        record(actor, "export", dataset, f"{commit.short_hash}: {commit.example_count} examples", files=1)
+    return _pieces(commit)
+
+
+def _pieces(commit: DatasetCommit) -> Iterator[bytes]:
+    with transaction.atomic():
+        load_version_table(commit)
+        for rows in _chunks(LineMaker(_formats())):
+            lines = [line.text for _, _, line in rows if line is not None]
+            if lines:
+                yield ("\n".join(lines) + "\n").encode()
+
+
 @dataclass
 class _Sink:
     file: HashedFile
@@ -171,12 +194,11 @@ class _Job:
         self._ref = ref
         self._options = options
         self._progress = progress or (lambda done, total: None)
-        self._formats = {t.name: _format_of(t) for t in ExampleType.objects.all()}
+        self._formats = _formats()
         self._redacted: list[str] = []
         self._redacted_count = 0
         self._filtered = 0
         self._in_no_part = 0
-        load_version_table(commit)
 
     def to_stream(self, sink: BinaryIO) -> ExportResult:
         only = _Sink(HashedFile(STDOUT, sink))
@@ -184,10 +206,31 @@ class _Job:
         return self._result("-", [only.exported()])
 
     def to_file(self, path: Path) -> ExportResult:
+        is_whole = not self._options.types and not self._options.statuses
+        key = kept_exports.key_of(self._commit) if is_whole else ""
+        kept = kept_exports.find(key) if is_whole else None
+        if kept is not None:
+            try:
+                return self._copy_kept(key, kept, path)
+            except kept_exports.KeptFileDamaged:
+                pass  # it is forgotten now, and made anew
         with PublishedFile(path, replace=self._options.replace) as file:
             only = _Sink(file)
             self._write({WHOLE: only}, LineMaker(self._formats))
-        return self._result(str(path), [only.exported()])
+        made = only.exported()
+        if is_whole:
+            facts = KeptFacts(
+                made.rows, made.size_bytes, made.sha256, self._redacted_count, tuple(self._redacted)
+            )
+            kept_exports.keep(key, path, facts)
+        return self._result(str(path), [made])
+
+    def _copy_kept(self, key: str, kept: KeptFacts, path: Path) -> ExportResult:
+        with PublishedFile(path, replace=self._options.replace) as file:
+            kept_exports.copy_into(key, kept, cast(BinaryIO, file))
+        self._redacted_count, self._redacted = kept.redacted, list(kept.redacted_names)
+        self._progress(kept.rows, self._commit.example_count)
+        return self._result(str(path), [ExportedFile(path.name, kept.rows, kept.size_bytes, kept.sha256, {})])
 
     def to_directory(self, path: Path) -> ExportResult:
         names = self._options.split.names if self._options.split else (WHOLE,)
@@ -198,6 +241,7 @@ class _Job:
         return self._result(str(path), [sink.exported() for sink in sinks.values()])
 
     def _write(self, sinks: Mapping[str, _Sink], maker: LineMaker) -> None:
+        load_version_table(self._commit)
         divide = self._divider(maker)
         done = 0
         for rows in _chunks(maker):
@@ -312,6 +356,10 @@ def _chunks(maker: LineMaker) -> Iterator[list[tuple[str, str, Line | None]]]:
 
 WHOLE_SPLIT = "train"
 """What readers of dataset cards call the only part of undivided data."""
+
+
+def _formats() -> dict[str, LineFormat]:
+    return {example_type.name: _format_of(example_type) for example_type in ExampleType.objects.all()}
 
 
 def _format_of(example_type: ExampleType) -> LineFormat:

@@ -97,6 +97,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = Path(environment.text("GOLDEN_STATIC_ROOT", str(GOLDEN_DATA_DIR / "static")))
 MEDIA_ROOT = GOLDEN_DATA_DIR / "media"
 GOLDEN_BACKUP_DIR = Path(environment.text("GOLDEN_BACKUP_DIR", str(GOLDEN_DATA_DIR / "backup")))
+GOLDEN_EXPORT_CACHE_MB = environment.number("GOLDEN_EXPORT_CACHE_MB", 4000)  # finished exports that are kept
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # a larger upload goes to a temporary file
 # one request body outside of file uploads; the API's bulk calls are bounded by this too
 DATA_UPLOAD_MAX_MEMORY_SIZE = environment.number("GOLDEN_MAX_REQUEST_MB", 20) * 1024 * 1024

@@ -176,7 +176,10 @@ def export_tag(name: str, target: str) -> dict[str, Any]:
             options=ExportOptions(replace=True),
         )
 
-    return {"seconds": _median(work, 3)}
+    from exports_app.services.kept_exports import forget_all
+
+    forget_all()
+    return {"first": _timed(work), "again": _median(work, 3)}
 
 
 def _command(*arguments: str) -> Callable[[], None]:

@@ -6,6 +6,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+from django.dispatch import Signal
+
 from datasets_app.domain.content import tombstone
 from datasets_app.errors import Redacted, UnknownExample
 from datasets_app.models import Dataset, Redaction
@@ -16,6 +19,9 @@ from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import binary_cursor
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.retries import retried
+
+content_redacted = Signal()
+"""Sent when a redaction is committed: whoever keeps copies of contents throws them away."""
 
 
 @dataclass(frozen=True)
@@ -103,4 +109,5 @@ def redact(*, dataset: Dataset, example: str | uuid.UUID, reason: str, actor: An
             contents=list(result.blobs),
             also_in=list(shared),
         )
+        transaction.on_commit(lambda: content_redacted.send(sender=Dataset, dataset=dataset))
     return result
