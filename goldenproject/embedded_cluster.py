@@ -292,7 +292,7 @@ def _configure(cluster: Cluster, *, durable: bool) -> None:
         "unix_socket_directories": f"'{cluster.socket_folder}'",
         "port": cluster.port,
         "max_connections": "100",
-        "shared_buffers": f"{min(512, memory // 4)}MB",
+        "shared_buffers": f"{min(2048, max(128, memory // 8))}MB",
         "effective_cache_size": f"{max(256, memory // 2)}MB",
         "work_mem": "32MB",
         "maintenance_work_mem": "256MB",
