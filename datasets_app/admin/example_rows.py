@@ -48,11 +48,14 @@ def _row(example: Example, is_dirty: bool) -> ExampleRow:
         excerpt=excerpt(example.example_type, example.input_data),
         class_value=shown,
         tone=tone(shown) if shown is not None else 0,
-        marks=[
-            f"{name}: {plain(value)}" if value is not True else name for name, value in example.labels.items()
-        ][:4],
+        marks=marks_of(example.labels),
         is_dirty=is_dirty,
     )
+
+
+def marks_of(labels: dict[str, Any]) -> list[str]:
+    """Return the first four labels as a list shows them."""
+    return [f"{name}: {plain(value)}" if value is not True else name for name, value in labels.items()][:4]
 
 
 def display_name(example: Example) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth import get_user_model
+from django.http import HttpRequest
 
 from datasets_app.admin.jobs import job_address
 from datasets_app.admin.versioning.page import PAGE_SIZE, VersioningPage, number
@@ -97,10 +99,7 @@ class ChangesPage(VersioningPage):
         if scope == "mine":
             return Selection(mine=self.person)
         if scope == "selected":
-            try:
-                chosen = frozenset(UUID(text) for text in self.request.POST.getlist("example"))
-            except ValueError as error:
-                raise BadInput("The selection holds something that is no example.") from error
+            chosen = frozenset(chosen_examples(self.request))
             if not chosen:
                 raise BadInput(
                     "Nothing is selected.", hint="Tick the examples to commit, or commit everything."
@@ -116,16 +115,24 @@ class ChangesPage(VersioningPage):
         return self.url("changes")
 
 
+def chosen_examples(request: HttpRequest) -> list[UUID]:
+    """Return the ticked examples. Raises BadInput."""
+    try:
+        return [UUID(text) for text in request.POST.getlist("example")]
+    except ValueError as error:
+        raise BadInput("The selection holds something that is no example.") from error
+
+
 def _rows(commit: Any) -> int:
     return commit.example_count if commit is not None else 0
 
 
-def _names(pks: set[int | None]) -> dict[int, str]:
+def _names(pks: set[int | None]) -> dict[int | None, str]:
     users = get_user_model().objects.filter(pk__in=[pk for pk in pks if pk])
     return {user.pk: author_of(user) for user in users}
 
 
-def who(pk: int | None, names: dict[int, str]) -> str:
+def who(pk: int | None, names: Mapping[int | None, str]) -> str:
     """Name the person who touched a row."""
     if pk is None:
         return "unknown"

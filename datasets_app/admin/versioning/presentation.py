@@ -96,6 +96,13 @@ def _fields_of(diff: ExampleDiff) -> list[ShownField]:
     return show_changes(changes)
 
 
+def show_content(document: Mapping[str, Any]) -> list[ShownField]:
+    """Make the fields of one content document ready for a page; the values are in `new`."""
+    return _sorted(
+        show_changes(FieldChange(path, "added", MISSING, value) for path, value in leaves(document))
+    )
+
+
 def _redacted(diff: ExampleDiff) -> ShownField:
     gone = format_html('<span class="v-missing">{}</span>', "redacted: the content was erased")
     there = format_html('<span class="v-missing">{}</span>', "content")

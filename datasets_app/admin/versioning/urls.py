@@ -12,11 +12,13 @@ from datasets_app.admin.versioning.checkout import CheckoutPage
 from datasets_app.admin.versioning.commit import CommitPage
 from datasets_app.admin.versioning.comparison import ComparisonPage
 from datasets_app.admin.versioning.conflicts import ConflictsPage
+from datasets_app.admin.versioning.discarding import DiscardPage
 from datasets_app.admin.versioning.history import ExampleHistoryPage
 from datasets_app.admin.versioning.log import LogPage
 from datasets_app.admin.versioning.merging import MergePage
 from datasets_app.admin.versioning.page import URL_PREFIX
 from datasets_app.admin.versioning.tags import TagsPage
+from datasets_app.admin.versioning.version import VersionExamplePage, VersionPage
 
 _PAGES = (
     ("changes/", "changes", ChangesPage),
@@ -29,6 +31,9 @@ _PAGES = (
     ("merge/<int:merge_id>/", "conflicts", ConflictsPage),
     ("checkout/", "checkout", CheckoutPage),
     ("example/<uuid:example_id>/", "example_history", ExampleHistoryPage),
+    ("version/", "version", VersionPage),
+    ("version/example/<uuid:example_id>/", "version_example", VersionExamplePage),
+    ("changes/discard/", "discard", DiscardPage),
 )
 
 

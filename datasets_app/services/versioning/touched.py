@@ -7,6 +7,7 @@ import through the index on (dataset, ordinal), or sorted when there are few; Po
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,6 +83,18 @@ def touched_page(
     comparison = compare_rows(branch, branch.commit, list(page))
     examples = [TouchedExample(diff, page[diff.uuid][2], page[diff.uuid][3]) for diff in comparison.page()]
     return TouchedPage(examples, rows[limit - 1][1] if len(rows) > limit else None)
+
+
+def touched_among(branch: Branch, uuids: Iterable[uuid.UUID]) -> list[TouchedExample]:
+    """Return the uncommitted changes of some examples, in the order of import; what is not touched is left out."""
+    rows = {
+        example: (by, at)
+        for example, by, at in branch.dirty.filter(example_id__in=list(uuids)).values_list(
+            "example_id", "touched_by", "touched_at"
+        )
+    }
+    comparison = compare_rows(branch, branch.commit, list(rows))
+    return [TouchedExample(diff, *rows[diff.uuid]) for diff in comparison.page(0, len(rows))]
 
 
 def compare_rows(branch: Branch, old: DatasetCommit | None, uuids: list[uuid.UUID]) -> Comparison:

@@ -7,7 +7,7 @@ from django.test import Client
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ("changes", "log", "diff", "branches", "tags", "merge", "checkout")
+PAGES = ("changes", "log", "diff", "branches", "tags", "merge", "checkout", "version")
 WRITES = [
     ("changes", {"do": "commit", "message": "m"}),
     ("branches", {"do": "create", "name": "side"}),
@@ -16,6 +16,7 @@ WRITES = [
     ("tags", {"do": "delete", "name": "v1", "confirmed": "yes"}),
     ("merge", {"do": "merge", "source": "HEAD"}),
     ("checkout", {"do": "checkout", "ref": "HEAD"}),
+    ("discard", {"confirmed": "yes"}),
 ]
 
 
@@ -25,7 +26,8 @@ def test_pages__roles_that_view__see_them_all(site_of, world, role) -> None:
     identity = world.row("e0").identity_id
     answers = [site.get(page) for page in PAGES]
     answers += [site.get("commit", world.first.commit_hash), site.get("example_history", identity)]
-    assert [answer.status_code for answer in answers] == [200] * 9
+    answers += [site.get("version_example", identity)]
+    assert [answer.status_code for answer in answers] == [200] * 11
 
 
 @pytest.mark.parametrize("page", PAGES)
