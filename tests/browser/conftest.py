@@ -51,6 +51,10 @@ class Visitor:
     def go(self, path: str) -> None:
         self.page.goto(f"{self.site}{path}")
 
+    def tab(self, name: str) -> None:
+        """Go to a tab of the dataset that the page is about."""
+        self.page.locator("nav.gd-tabs").get_by_role("link", name=name, exact=True).click()
+
     def shot(self, name: str, *, whole: bool = False) -> None:
         """Keep a picture of what is seen (or of the whole page), numbered in order."""
         self._shots += 1

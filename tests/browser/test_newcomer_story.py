@@ -95,7 +95,7 @@ def commit_all(one: Visitor, message: str) -> None:
 
 def correct_five(one: Visitor) -> None:
     page = one.page
-    page.get_by_role("link", name="Examples", exact=True).last.click()
+    one.tab("Examples")
     one.shot("examples")
     page.locator("a.gd-row-id").first.click()
     for number, label in enumerate(CORRECTIONS):
@@ -109,7 +109,7 @@ def correct_five(one: Visitor) -> None:
 
 def see_and_commit(one: Visitor) -> None:
     page = one.page
-    page.get_by_role("link", name="Changes", exact=True).click()
+    one.tab("Changes")
     expect(page.get_by_text("5 uncommitted changes on main")).to_be_visible()
     for label in CORRECTIONS:
         expect(page.get_by_text(label, exact=True).first).to_be_visible()
@@ -122,7 +122,7 @@ def see_and_commit(one: Visitor) -> None:
 
 def tag(one: Visitor) -> None:
     page = one.page
-    page.get_by_role("link", name="Tags", exact=True).click()
+    one.tab("Tags")
     one.shot("no-tag-yet")
     page.get_by_label("Name").fill("v1.0")
     page.get_by_label("What it is for").fill("The first version that models are trained on")
@@ -133,7 +133,7 @@ def tag(one: Visitor) -> None:
 
 def branch_and_change_both_sides(one: Visitor) -> None:
     page = one.page
-    page.get_by_role("link", name="Branches", exact=True).click()
+    one.tab("Branches")
     page.get_by_label("Name").fill("relabel-cards")
     one.shot("new-branch")
     page.get_by_role("button", name="Make branch").click()
@@ -160,7 +160,7 @@ def change_first(one: Visitor, branch: str, labels: list[str]) -> None:
 
 def commit_here(one: Visitor, message: str, branch: str) -> None:
     page = one.page
-    page.get_by_role("link", name="Changes", exact=True).click()
+    one.tab("Changes")
     expect(page.get_by_text(re.compile(rf"uncommitted changes? on {branch}"))).to_be_visible()
     page.get_by_label("What changed, and why").fill(message)
     page.get_by_role("button", name="Commit", exact=True).click()
@@ -169,7 +169,7 @@ def commit_here(one: Visitor, message: str, branch: str) -> None:
 
 def merge_with_a_conflict(one: Visitor) -> None:
     page = one.page
-    page.get_by_role("link", name="Merge", exact=True).click()
+    one.tab("Merge")
     one.shot("merge-which")
     page.get_by_role("link", name="relabel-cards").click()
     expect(page.get_by_text("1 conflict to decide")).to_be_visible()
@@ -190,7 +190,7 @@ def merge_with_a_conflict(one: Visitor) -> None:
 
 def look_back(one: Visitor) -> None:
     page = one.page
-    page.get_by_role("link", name="History", exact=True).first.click()
+    one.tab("History")
     expect(page.get_by_text("Name late cards apart").first).to_be_visible()
     one.shot("history")
     page.get_by_text("Correct the labels of five card questions").first.click()
