@@ -205,12 +205,13 @@ def verify_installation(
     *, deep: bool = False, actor: Any = None, check_backup: bool = True
 ) -> VerificationResult:
     """Verify the database: hashes, trees, chains, references, guards (`deep`: all of it), and the last backup's age."""
+    # read first: a commit that is made meanwhile may be looked at, and the next run looks at it again
+    newest = DatasetCommit.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     found = verify_database(deep=deep)
     result = VerificationResult(found.errors, found.warnings, dict(found.stats))
     if check_backup:
         _check_last_backup(result)
     if result.valid:
-        newest = DatasetCommit.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         what = "deep" if deep else "what changed"
         record(actor, VERIFY_ACTION, None, what, newest_commit=newest, stats=result.stats)
     return result
