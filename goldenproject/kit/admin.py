@@ -16,7 +16,7 @@ from django.contrib.admin import ShowFacets
 from django.core.paginator import Page, Paginator
 from django.db import connection
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.views.generic import TemplateView
 from unfold.admin import ModelAdmin
