@@ -7,8 +7,7 @@ that are there (history keeps its links), example types are matched by name, and
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +17,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 
+from exports_app.backup.indexes import dropped_indexes
 from exports_app.backup.reading import Backup, Part
 from exports_app.backup.tables import BY_NAME, SECTIONS, Column, Section, id_spaces
 from exports_app.backup.writing import CSV
+from goldenproject.kit.read_ahead import batches_ahead
 
 _READ_BYTES = 1 << 20
 _BATCH = 5000
@@ -277,22 +278,23 @@ def _blocks(part: Part) -> Iterable[bytes]:
 def _searchable_blocks(part: Part) -> Iterable[bytes]:
     """Yield lines of examples with a second field, their search text: the database's own function takes six times as long.
 
-    It is left to that function (NULL) where a number is not an integer: only jsonb knows how it is written.
+    A thread makes them while the database takes the ones before.
     """
-    batch: list[bytes] = []
-    for line in part.lines():
-        fields = orjson.loads(line)
-        found: list[str] = []
-        if all(_collect_text(fields.get(name), found) for name in _SEARCHED):
-            text = "\n".join(found).encode().replace(b"\x01", b"\x01\x01")
-            batch.append(b"%s\x02\x01%s\x01\n" % (line, text))
-        else:
-            batch.append(line + b"\x02\n")
-        if len(batch) >= _BATCH:
-            yield b"".join(batch)
-            batch.clear()
-    if batch:
-        yield b"".join(batch)
+    for lines in batches_ahead(map(_searchable_line, part.lines()), _BATCH):
+        yield b"".join(lines)
+
+
+def _searchable_line(line: bytes) -> bytes:
+    """Add the search text; nothing (NULL, so the database does it) where a number is not an integer.
+
+    Only jsonb knows how such a number is written.
+    """
+    fields = orjson.loads(line)
+    found: list[str] = []
+    if not all(_collect_text(fields.get(name), found) for name in _SEARCHED):
+        return line + b"\x02\n"
+    text = "\n".join(found).encode().replace(b"\x01", b"\x01\x01")
+    return b"%s\x02\x01%s\x01\n" % (line, text)
 
 
 def _collect_text(value: Any, found: list[str]) -> bool:
@@ -307,26 +309,3 @@ def _collect_text(value: Any, found: list[str]) -> bool:
     elif kind is int:
         found.append(str(value))
     return kind is not float
-
-
-@contextmanager
-def dropped_indexes(cursor: psycopg.Cursor[Any]) -> Iterator[None]:
-    """Do without the plain indexes of the big tables inside the block: one build at the end instead of a million inserts.
-
-    Those of constraints stay, and tables with foreign keys are left alone: their pending events forbid it. It is part
-    of the restore's transaction, so a failure brings the indexes back.
-    """
-    cursor.execute(
-        "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i "
-        "LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid "
-        "WHERE i.indrelid = ANY(%s::regclass[]) AND c.oid IS NULL AND NOT i.indisunique AND NOT EXISTS "
-        "(SELECT 1 FROM pg_constraint f WHERE f.contype = 'f' AND i.indrelid IN (f.conrelid, f.confrelid)) ORDER BY 1",
-        [[section.table for section in SECTIONS if section.bulk]],
-    )
-    indexes = cursor.fetchall()
-    for name, _ in indexes:
-        cursor.execute(f"DROP INDEX {name}")
-    yield
-    cursor.execute("SET LOCAL maintenance_work_mem = '128MB'")
-    for _, definition in indexes:
-        cursor.execute(definition)
