@@ -9,7 +9,7 @@ from itertools import groupby
 
 import orjson
 
-from exports_app.backup.reading import Backup, Part
+from exports_app.backup.opened import Backup, Part
 
 _BRANCH = re.compile(rb'"branch_id":(\d+)')
 _EXAMPLE_AT = len('{"example_id":"')

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exports_app.backup import layout
-from exports_app.backup.reading import parsed_time
+from exports_app.backup.opened import parsed_time
 from exports_app.errors import DamagedBackup, DumpFailed, InvalidBackup, NewerBackup, NoBackup
 from goldenproject.database import server_binary
 

@@ -18,7 +18,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 
 from exports_app.backup.indexes import dropped_indexes
-from exports_app.backup.reading import Backup, Part
+from exports_app.backup.opened import Backup, Part
 from exports_app.backup.tables import BY_NAME, SECTIONS, Column, Section, id_spaces
 from exports_app.backup.writing import CSV
 from goldenproject.kit.read_ahead import batches_ahead

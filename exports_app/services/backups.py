@@ -16,7 +16,8 @@ from datasets_app.models import AuditEvent
 from datasets_app.services.access import record, require
 from exports_app.backup import layout
 from exports_app.backup.comparing import compare_examples
-from exports_app.backup.reading import Backup, open_backup
+from exports_app.backup.opened import Backup
+from exports_app.backup.reading import open_backup
 from exports_app.backup.writing import (
     INLINE_EXAMPLES,
     Progress,

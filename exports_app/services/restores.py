@@ -20,8 +20,10 @@ from exports_app.backup import layout
 from exports_app.backup.clearing import delete_datasets, wipe
 from exports_app.backup.guards import lifted_guards
 from exports_app.backup.loading import Loader, Plan, Progress
-from exports_app.backup.reading import Backup, check_shards, findings, open_backup
+from exports_app.backup.opened import Backup
+from exports_app.backup.reading import findings, open_backup
 from exports_app.backup.rebuilding import check_references, rebuild_trees
+from exports_app.backup.shard_checks import check_shards
 from exports_app.errors import RestoreConflict, RestoreFailed, RestoreRefused
 from exports_app.services.backups import BackupOptions, create_backup
 from goldenproject.kit.clock import now

@@ -20,8 +20,10 @@ from datasets_app.services.access import record
 from datasets_app.services.versioning.verifying import VERIFY_ACTION, verify_database
 from exports_app.backup import layout
 from exports_app.backup.dumping import is_dump, open_dump
-from exports_app.backup.reading import Backup, check_shards, findings, open_backup, parsed_time
+from exports_app.backup.opened import Backup, parsed_time
+from exports_app.backup.reading import findings, open_backup
 from exports_app.backup.records import unsealed
+from exports_app.backup.shard_checks import check_shards
 from exports_app.errors import DamagedBackup, InvalidBackup, NewerBackup
 from exports_app.services.backups import last_backup
 from goldenproject.kit.clock import now

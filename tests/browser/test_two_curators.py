@@ -22,32 +22,32 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def test_two_curators__on_branches_of_their_own__do_not_see_each_other(
     visitor: Callable[..., Visitor], person: Callable[..., User]
 ) -> None:
-    for name in ("ada", "ben"):
+    for name in ("curator-1", "curator-2"):
         person(name, "curator")
     dataset = questions(person("owner", "superuser"))
-    ada, ben = visitor("two-curators-ada"), visitor("two-curators-ben")
-    ada.sign_in("ada")
-    ben.sign_in("ben")
-    make_branch(ada, dataset, "ada-cards")
-    make_branch(ben, dataset, "ben-cards")
+    first, second = visitor("two-curators-first"), visitor("two-curators-second")
+    first.sign_in("curator-1")
+    second.sign_in("curator-2")
+    make_branch(first, dataset, "first-cards")
+    make_branch(second, dataset, "second-cards")
 
-    relabel(ada, dataset, "ada-cards", row=0, label="from_ada")
-    relabel(ben, dataset, "ben-cards", row=1, label="from_ben")
-    assert labels(dataset, "ada-cards") == ["from_ada", "old", "old"]
-    assert labels(dataset, "ben-cards") == ["old", "from_ben", "old"]
+    relabel(first, dataset, "first-cards", row=0, label="from_first")
+    relabel(second, dataset, "second-cards", row=1, label="from_second")
+    assert labels(dataset, "first-cards") == ["from_first", "old", "old"]
+    assert labels(dataset, "second-cards") == ["old", "from_second", "old"]
     assert labels(dataset, "main") == ["old", "old", "old"]
 
-    for one, branch in ((ada, "ada-cards"), (ben, "ben-cards")):
+    for one, branch in ((first, "first-cards"), (second, "second-cards")):
         open_page(one, dataset, "changes", branch)
         expect(one.page.get_by_text(f"1 uncommitted change on {branch}")).to_be_visible()
-        other = "from_ben" if one is ada else "from_ada"
+        other = "from_second" if one is first else "from_first"
         assert other not in one.page.content()
         one.shot("own-changes-only")
         one.page.get_by_label("What changed, and why").fill(f"Relabel on {branch}")
         one.page.get_by_role("button", name="Commit", exact=True).click()
         expect(one.page.get_by_role("heading", name=f"Relabel on {branch}")).to_be_visible()
 
-    for one, branch in ((ada, "ada-cards"), (ben, "ben-cards")):
+    for one, branch in ((first, "first-cards"), (second, "second-cards")):
         open_page(one, dataset, "merge", "main", f"&source={branch}")
         one.shot("merge")
         one.page.get_by_role("button", name="Merge into main").click()
@@ -55,7 +55,7 @@ def test_two_curators__on_branches_of_their_own__do_not_see_each_other(
             one.page.get_by_text(re.compile("Merged|moved|Fast-forward", re.IGNORECASE)).first
         ).to_be_visible()
         one.shot("merged")
-    assert labels(dataset, "main") == ["from_ada", "from_ben", "old"]
+    assert labels(dataset, "main") == ["from_first", "from_second", "old"]
 
 
 def questions(owner: User) -> Dataset:

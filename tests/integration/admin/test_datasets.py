@@ -148,7 +148,7 @@ def test_settings__changed__are_saved_and_on_record(client_of: Callable[..., Cli
 def test_members__given_a_role_by_an_administrator__have_it(
     client_of: Callable[..., Client], person: Callable[..., Any], texts: Dataset
 ) -> None:
-    mira = person(name="mira")
+    member = person(name="member")
     typed = {
         "name": "texts",
         "tags": "",
@@ -157,14 +157,14 @@ def test_members__given_a_role_by_an_administrator__have_it(
         **NO_MEMBERS,
         "memberships-TOTAL_FORMS": "1",
         "memberships-0-dataset": str(texts.pk),
-        "memberships-0-user": mira.pk,
+        "memberships-0-user": member.pk,
         "memberships-0-role": "reviewer",
     }
     assert client_of("curator").post(settings_of(texts), typed).status_code in (302, 403)
     assert not Membership.objects.exists()
     assert client_of("administrator").post(settings_of(texts), typed).status_code == 302
-    assert [(m.user, m.role) for m in Membership.objects.all()] == [(mira, "reviewer")]
-    assert AuditEvent.objects.get(action="members.change").summary == "mira: reviewer"
+    assert [(m.user, m.role) for m in Membership.objects.all()] == [(member, "reviewer")]
+    assert AuditEvent.objects.get(action="members.change").summary == "member: reviewer"
 
 
 # --- types --------------------------------------------------------------------------------------------------------
@@ -267,14 +267,14 @@ def test_people__an_administrator__cannot_make_or_touch_a_superuser(
     client_of: Callable[..., Client], person: Callable[..., Any]
 ) -> None:
     root = get_user_model().objects.create(username="root", is_staff=True, is_superuser=True)
-    mira = person(name="mira")
+    member = person(name="member")
     client = client_of("administrator")
     assert client.post(f"/admin/auth/user/{root.pk}/change/", {"username": "mine"}).status_code == 403
     assert client.post(f"/admin/auth/user/{root.pk}/password/", {"password1": "x"}).status_code == 403
     client.post(
-        f"/admin/auth/user/{mira.pk}/change/",
-        {"username": "mira", "is_superuser": "on", "is_active": "on", "is_staff": "on"},
+        f"/admin/auth/user/{member.pk}/change/",
+        {"username": "member", "is_superuser": "on", "is_active": "on", "is_staff": "on"},
     )
-    mira.refresh_from_db()
+    member.refresh_from_db()
     root.refresh_from_db()
-    assert (mira.is_superuser, root.username) == (False, "root")
+    assert (member.is_superuser, root.username) == (False, "root")
