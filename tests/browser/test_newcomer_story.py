@@ -30,7 +30,7 @@ CORRECTIONS = (
 def test_newcomer__from_an_empty_site_to_an_exported_version(
     visitor: Callable[..., Visitor], person: Callable[..., User], shared_data: Path, tmp_path: Path
 ) -> None:
-    person("morgan", "superuser")
+    person("newcomer", "superuser")
     one = visitor("newcomer")
     sign_in(one)
     create_dataset(one)
@@ -48,7 +48,7 @@ def test_newcomer__from_an_empty_site_to_an_exported_version(
 def sign_in(one: Visitor) -> None:
     one.go("/")
     one.shot("sign-in")
-    one.sign_in("morgan")
+    one.sign_in("newcomer")
     expect(one.page.get_by_text("No datasets yet")).to_be_visible()
     one.shot("empty-home")
 
