@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 
 from datasets_app.domain import tree
-from datasets_app.domain.commits import CommitRecord
 from datasets_app.models import DatasetCommit
 from datasets_app.services.versioning.store import NodeStore, put_nodes
 from exports_app.errors import RestoreFailed
@@ -57,7 +56,7 @@ def _rebuild(commit: DatasetCommit, roots: dict[str, bytes]) -> bytes:
     )
     if (*counts, written.count) != recorded:
         raise _unsound(commit, f"found the counts {(*counts, written.count)}, expected {recorded}")
-    found = record_of(commit).hash()
+    found = commit.facts().hash()
     if found != commit.commit_hash:
         raise _unsound(commit, f"what it says has the hash {found}")
     put_nodes(written.nodes)
@@ -91,20 +90,6 @@ def _update(commit: DatasetCommit, parent: bytes) -> tuple[tree.Written, tuple[i
 
 def _changes(commit: DatasetCommit) -> Iterator[list[tuple[Any, ...]]]:
     return stream(_CHANGES.format(commit=int(commit.pk)), chunk_rows=_CHUNK)
-
-
-def record_of(commit: DatasetCommit) -> CommitRecord:
-    """Return all that the hash of a commit covers."""
-    return CommitRecord(
-        parents=commit.parents,
-        root=commit.root_hash,
-        added=commit.examples_added,
-        removed=commit.examples_removed,
-        modified=commit.examples_modified,
-        author=commit.author,
-        message=commit.message,
-        committed_at=commit.committed_at,
-    )
 
 
 def _unsound(commit: DatasetCommit, why: str) -> RestoreFailed:

@@ -1,0 +1,85 @@
+"""What a backup is once it is opened: its header, and where its records are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from exports_app.errors import DamagedBackup
+
+ANOTHER_COPY = "Use another copy of the backup, or an older one."
+READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """Records in a row: lines of a shard, or a stretch of the main file, or (foreign files) in memory."""
+
+    name: str
+    count: int
+    path: Path | None = None
+    start: int = 0
+    first_line: int = 1
+    sha256: str = ""
+    size: int = 0
+    memory: tuple[bytes, ...] = ()
+
+    @property
+    def is_shard(self) -> bool:
+        return bool(self.sha256)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield each record's line, without line feed, indentation and comma."""
+        if self.path is None:
+            yield from self.memory
+            return
+        with self.path.open("rb", buffering=READ_BYTES) as file:
+            file.seek(self.start)
+            for _, line in zip(range(self.count), file, strict=False):
+                yield line[:-1] if self.is_shard else line.strip(b" ,\n")
+
+
+@dataclass
+class Backup:
+    """A backup that was opened: what its main file says, and where its records are."""
+
+    folder: Path
+    main: Path
+    version: str = ""
+    created_at: datetime | None = None
+    totals: dict[str, int] = field(default_factory=dict)
+    analyses: list[dict[str, Any]] = field(default_factory=list)
+    people: list[str] = field(default_factory=list)
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+    sha256: str = ""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    recorded_totals: dict[str, int] | None = None
+
+    def count(self, section: str) -> int:
+        return sum(part.count for part in self.parts.get(section, []))
+
+    def lines(self, section: str) -> Iterator[bytes]:
+        for part in self.parts.get(section, []):
+            yield from part.lines()
+
+
+def loaded(text: bytes, place: str) -> Any:
+    """Return what a piece of JSON says. Raises DamagedBackup."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DamagedBackup(f"{place}: no JSON ({error}).", hint=ANOTHER_COPY) from error
+
+
+def parsed_time(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
