@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from datasets_app.domain.commits import CommitRecord
 from datasets_app.models.dataset import Dataset
 from goldenproject.kit.history import audited
 
@@ -77,6 +78,19 @@ class DatasetCommit(models.Model):
     @property
     def parents(self) -> tuple[str, ...]:
         return tuple(h for h in (self.parent_commit_hash, self.merge_parent_hash) if h)
+
+    def facts(self) -> CommitRecord:
+        """Return all that the commit's hash covers."""
+        return CommitRecord(
+            parents=self.parents,
+            root=self.root_hash,
+            added=self.examples_added,
+            removed=self.examples_removed,
+            modified=self.examples_modified,
+            author=self.author,
+            message=self.message,
+            committed_at=self.committed_at,
+        )
 
 
 class ExampleChange(models.Model):

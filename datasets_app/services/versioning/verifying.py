@@ -12,7 +12,6 @@ from typing import Any
 from django.db import transaction
 
 from datasets_app.domain import tree
-from datasets_app.domain.commits import CommitRecord
 from datasets_app.errors import CorruptData
 from datasets_app.models import AuditEvent, Branch, DatasetCommit
 from datasets_app.models.guards import missing_guards
@@ -139,17 +138,7 @@ def _verify_commits(result: Verification, *, since: int) -> None:
 
 
 def _chain_problems(commit: DatasetCommit, known: dict[str, DatasetCommit]) -> Iterator[str]:
-    facts = CommitRecord(
-        parents=commit.parents,
-        root=commit.root_hash,
-        added=commit.examples_added,
-        removed=commit.examples_removed,
-        modified=commit.examples_modified,
-        author=commit.author,
-        message=commit.message,
-        committed_at=commit.committed_at,
-    )
-    if facts.hash() != commit.commit_hash:
+    if commit.facts().hash() != commit.commit_hash:
         yield f"commit does not match its hash: {commit.commit_hash}"
     for parent in commit.parents:
         if parent not in known:
