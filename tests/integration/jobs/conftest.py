@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -104,3 +105,12 @@ def reaches() -> Callable[..., JobRun]:
         raise AssertionError(f"job is {job.state} after {timeout_s} s, expected {states}: {job.message}")
 
     return wait
+
+
+@pytest.fixture(autouse=True)
+def no_loop_of_the_browser() -> Iterator[None]:
+    """Hide the event loop that Playwright leaves running in the thread of the tests: jobs bring their own."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
