@@ -13,765 +13,2102 @@ import goldenproject.kit.clock
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Blob',
+            name="Blob",
             fields=[
-                ('hash', models.BinaryField(primary_key=True, serialize=False)),
-                ('body', models.TextField()),
+                ("hash", models.BinaryField(primary_key=True, serialize=False)),
+                ("body", models.TextField()),
             ],
         ),
         migrations.CreateModel(
-            name='ExampleType',
+            name="ExampleType",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=80, unique=True)),
-                ('title', models.CharField(max_length=120)),
-                ('description', models.TextField(blank=True, default='')),
-                ('input_schema', models.JSONField()),
-                ('output_schema', models.JSONField()),
-                ('class_field', models.CharField(blank=True, default='', help_text='Field of the output that carries the class.', max_length=200)),
-                ('required_fields', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), blank=True, default=list, help_text='Dotted paths (input.title, output.tier) that may not be empty.', size=None)),
-                ('presentation', models.JSONField(blank=True, default=dict, help_text='How forms and the console draw it.')),
-                ('is_builtin', models.BooleanField(default=False, editable=False)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.SlugField(max_length=80, unique=True)),
+                ("title", models.CharField(max_length=120)),
+                ("description", models.TextField(blank=True, default="")),
+                ("input_schema", models.JSONField()),
+                ("output_schema", models.JSONField()),
+                (
+                    "class_field",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Field of the output that carries the class.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "required_fields",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=200),
+                        blank=True,
+                        default=list,
+                        help_text="Dotted paths (input.title, output.tier) that may not be empty.",
+                        size=None,
+                    ),
+                ),
+                (
+                    "presentation",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="How forms and the console draw it."
+                    ),
+                ),
+                ("is_builtin", models.BooleanField(default=False, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Node',
+            name="Node",
             fields=[
-                ('hash', models.BinaryField(primary_key=True, serialize=False)),
-                ('body', models.BinaryField()),
+                ("hash", models.BinaryField(primary_key=True, serialize=False)),
+                ("body", models.BinaryField()),
             ],
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('digest', models.CharField(max_length=128, primary_key=True, serialize=False)),
-                ('token_key', models.CharField(db_index=True, max_length=25)),
-                ('created', models.DateTimeField(auto_now_add=True)),
-                ('expiry', models.DateTimeField(blank=True, null=True)),
-                ('name', models.CharField(blank=True, default='', max_length=120)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=20), blank=True, default=list, size=None)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='auth_token_set', to=settings.AUTH_USER_MODEL)),
+                ("digest", models.CharField(max_length=128, primary_key=True, serialize=False)),
+                ("token_key", models.CharField(db_index=True, max_length=25)),
+                ("created", models.DateTimeField(auto_now_add=True)),
+                ("expiry", models.DateTimeField(blank=True, null=True)),
+                ("name", models.CharField(blank=True, default="", max_length=120)),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=20), blank=True, default=list, size=None
+                    ),
+                ),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="auth_token_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API token',
+                "verbose_name": "API token",
             },
         ),
         migrations.CreateModel(
-            name='Dataset',
+            name="Dataset",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('version', models.CharField(blank=True, default='', help_text='Newest tag or release.', max_length=64)),
-                ('description', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('parent_version', models.CharField(blank=True, default='', help_text='dataset@ref that this one started from.', max_length=300)),
-                ('is_active', models.BooleanField(default=True)),
-                ('quality_score', models.DecimalField(blank=True, decimal_places=2, editable=False, max_digits=5, null=True)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), blank=True, default=list, size=None)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('default_type', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.exampletype')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, unique=True)),
+                (
+                    "version",
+                    models.CharField(
+                        blank=True, default="", help_text="Newest tag or release.", max_length=64
+                    ),
+                ),
+                ("description", models.TextField(blank=True, default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "parent_version",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="dataset@ref that this one started from.",
+                        max_length=300,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "quality_score",
+                    models.DecimalField(
+                        blank=True, decimal_places=2, editable=False, max_digits=5, null=True
+                    ),
+                ),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=60), blank=True, default=list, size=None
+                    ),
+                ),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "default_type",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='DatasetCommit',
+            name="DatasetCommit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('commit_hash', models.CharField(max_length=64, unique=True)),
-                ('parent_commit_hash', models.CharField(blank=True, default='', max_length=64)),
-                ('merge_parent_hash', models.CharField(blank=True, default='', max_length=64)),
-                ('root_hash', models.CharField(max_length=64)),
-                ('generation', models.PositiveIntegerField(help_text='1 + the greatest generation of the parents.')),
-                ('message', models.TextField()),
-                ('author', models.CharField(max_length=200)),
-                ('committed_at', models.DateTimeField()),
-                ('examples_added', models.PositiveBigIntegerField(default=0)),
-                ('examples_removed', models.PositiveBigIntegerField(default=0)),
-                ('examples_modified', models.PositiveBigIntegerField(default=0)),
-                ('example_count', models.PositiveBigIntegerField(default=0)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('committed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='commits', to='datasets_app.dataset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("commit_hash", models.CharField(max_length=64, unique=True)),
+                ("parent_commit_hash", models.CharField(blank=True, default="", max_length=64)),
+                ("merge_parent_hash", models.CharField(blank=True, default="", max_length=64)),
+                ("root_hash", models.CharField(max_length=64)),
+                (
+                    "generation",
+                    models.PositiveIntegerField(help_text="1 + the greatest generation of the parents."),
+                ),
+                ("message", models.TextField()),
+                ("author", models.CharField(max_length=200)),
+                ("committed_at", models.DateTimeField()),
+                ("examples_added", models.PositiveBigIntegerField(default=0)),
+                ("examples_removed", models.PositiveBigIntegerField(default=0)),
+                ("examples_modified", models.PositiveBigIntegerField(default=0)),
+                ("example_count", models.PositiveBigIntegerField(default=0)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "committed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="commits",
+                        to="datasets_app.dataset",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'commit',
-                'ordering': ['-id'],
+                "verbose_name": "commit",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Branch',
+            name="Branch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('is_default', models.BooleanField(default=False)),
-                ('worktree', models.CharField(choices=[('closed', 'Closed'), ('opening', 'Opening'), ('open', 'Open')], default='closed', max_length=8)),
-                ('is_closed', models.BooleanField(default=False, help_text='Merged or given up; its commits stay.')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='branches', to='datasets_app.dataset')),
-                ('commit', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.datasetcommit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("is_default", models.BooleanField(default=False)),
+                (
+                    "worktree",
+                    models.CharField(
+                        choices=[("closed", "Closed"), ("opening", "Opening"), ("open", "Open")],
+                        default="closed",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "is_closed",
+                    models.BooleanField(default=False, help_text="Merged or given up; its commits stay."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="branches",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "commit",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'branches',
-                'ordering': ['dataset', '-is_default', 'name'],
+                "verbose_name_plural": "branches",
+                "ordering": ["dataset", "-is_default", "name"],
             },
         ),
         migrations.CreateModel(
-            name='DirtyExample',
+            name="DirtyExample",
             fields=[
-                ('pk', models.CompositePrimaryKey('branch_id', 'example_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('example_id', models.UUIDField()),
-                ('in_base', models.BooleanField()),
-                ('touched_by', models.IntegerField(null=True)),
-                ('touched_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('branch', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='dirty', to='datasets_app.branch')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "branch_id",
+                        "example_id",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("example_id", models.UUIDField()),
+                ("in_base", models.BooleanField()),
+                ("touched_by", models.IntegerField(null=True)),
+                ("touched_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="dirty",
+                        to="datasets_app.branch",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ExampleChange',
+            name="ExampleChange",
             fields=[
-                ('pk', models.CompositePrimaryKey('commit_id', 'example_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('example_id', models.UUIDField()),
-                ('old_hash', models.BinaryField(null=True)),
-                ('new_hash', models.BinaryField(null=True)),
-                ('commit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='datasets_app.datasetcommit')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "commit_id",
+                        "example_id",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("example_id", models.UUIDField()),
+                ("old_hash", models.BinaryField(null=True)),
+                ("new_hash", models.BinaryField(null=True)),
+                (
+                    "commit",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="changes",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ExampleIdentity',
+            name="ExampleIdentity",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('external_id', models.TextField(null=True)),
-                ('ordinal', models.BigIntegerField()),
-                ('dataset', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='identities', to='datasets_app.dataset')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("external_id", models.TextField(null=True)),
+                ("ordinal", models.BigIntegerField()),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="identities",
+                        to="datasets_app.dataset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ExampleQuality',
+            name="ExampleQuality",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('metric_name', models.CharField(max_length=80)),
-                ('metric_value', models.DecimalField(decimal_places=4, max_digits=14)),
-                ('computed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('example', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='quality', to='datasets_app.exampleidentity')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("metric_name", models.CharField(max_length=80)),
+                ("metric_value", models.DecimalField(decimal_places=4, max_digits=14)),
+                ("computed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "example",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="quality",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'example quality',
+                "verbose_name_plural": "example quality",
             },
         ),
         migrations.CreateModel(
-            name='Example',
+            name="Example",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ordinal', models.BigIntegerField(editable=False)),
-                ('input_data', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('expected_output', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('labels', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict)),
-                ('metadata', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict)),
-                ('provenance', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict, editable=False)),
-                ('source_decision_id', models.TextField(blank=True, null=True)),
-                ('validation_status', models.CharField(choices=[('pending', 'Pending'), ('validated', 'Validated'), ('rejected', 'Rejected')], default='pending', max_length=9)),
-                ('validated_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('search_text', models.TextField(db_collation='C', db_default='', editable=False)),
-                ('branch', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='examples', to='datasets_app.branch')),
-                ('validated_by', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('identity', models.ForeignKey(db_column='example_id', db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='rows', to='datasets_app.exampleidentity')),
-                ('example_type', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.exampletype')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ordinal", models.BigIntegerField(editable=False)),
+                ("input_data", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                (
+                    "expected_output",
+                    models.JSONField(
+                        blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True
+                    ),
+                ),
+                (
+                    "labels",
+                    models.JSONField(
+                        blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict
+                    ),
+                ),
+                (
+                    "metadata",
+                    models.JSONField(
+                        blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict
+                    ),
+                ),
+                (
+                    "provenance",
+                    models.JSONField(
+                        blank=True,
+                        decoder=datasets_app.models.dataset.StoredJsonDecoder,
+                        default=dict,
+                        editable=False,
+                    ),
+                ),
+                ("source_decision_id", models.TextField(blank=True, null=True)),
+                (
+                    "validation_status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("validated", "Validated"),
+                            ("rejected", "Rejected"),
+                        ],
+                        default="pending",
+                        max_length=9,
+                    ),
+                ),
+                ("validated_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("search_text", models.TextField(db_collation="C", db_default="", editable=False)),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="examples",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "validated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "identity",
+                    models.ForeignKey(
+                        db_column="example_id",
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rows",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "example_type",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['branch', 'ordinal'],
+                "ordering": ["branch", "ordinal"],
             },
         ),
         migrations.CreateModel(
-            name='HistoricalBranch',
+            name="HistoricalBranch",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('name', models.CharField(max_length=200)),
-                ('is_default', models.BooleanField(default=False)),
-                ('worktree', models.CharField(choices=[('closed', 'Closed'), ('opening', 'Opening'), ('open', 'Open')], default='closed', max_length=8)),
-                ('is_closed', models.BooleanField(default=False, help_text='Merged or given up; its commits stay.')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('commit', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.datasetcommit')),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.dataset')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("name", models.CharField(max_length=200)),
+                ("is_default", models.BooleanField(default=False)),
+                (
+                    "worktree",
+                    models.CharField(
+                        choices=[("closed", "Closed"), ("opening", "Opening"), ("open", "Open")],
+                        default="closed",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "is_closed",
+                    models.BooleanField(default=False, help_text="Merged or given up; its commits stay."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "commit",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical branch',
-                'verbose_name_plural': 'historical branches',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical branch",
+                "verbose_name_plural": "historical branches",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalDataset',
+            name="HistoricalDataset",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('id', models.UUIDField(db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False)),
-                ('name', models.CharField(db_index=True, max_length=200)),
-                ('version', models.CharField(blank=True, default='', help_text='Newest tag or release.', max_length=64)),
-                ('description', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('parent_version', models.CharField(blank=True, default='', help_text='dataset@ref that this one started from.', max_length=300)),
-                ('is_active', models.BooleanField(default=True)),
-                ('quality_score', models.DecimalField(blank=True, decimal_places=2, editable=False, max_digits=5, null=True)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), blank=True, default=list, size=None)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('default_type', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.exampletype')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False
+                    ),
+                ),
+                ("name", models.CharField(db_index=True, max_length=200)),
+                (
+                    "version",
+                    models.CharField(
+                        blank=True, default="", help_text="Newest tag or release.", max_length=64
+                    ),
+                ),
+                ("description", models.TextField(blank=True, default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "parent_version",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="dataset@ref that this one started from.",
+                        max_length=300,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "quality_score",
+                    models.DecimalField(
+                        blank=True, decimal_places=2, editable=False, max_digits=5, null=True
+                    ),
+                ),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=60), blank=True, default=list, size=None
+                    ),
+                ),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "default_type",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical dataset',
-                'verbose_name_plural': 'historical datasets',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical dataset",
+                "verbose_name_plural": "historical datasets",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalDatasetCommit',
+            name="HistoricalDatasetCommit",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('commit_hash', models.CharField(db_index=True, max_length=64)),
-                ('parent_commit_hash', models.CharField(blank=True, default='', max_length=64)),
-                ('merge_parent_hash', models.CharField(blank=True, default='', max_length=64)),
-                ('root_hash', models.CharField(max_length=64)),
-                ('generation', models.PositiveIntegerField(help_text='1 + the greatest generation of the parents.')),
-                ('message', models.TextField()),
-                ('author', models.CharField(max_length=200)),
-                ('committed_at', models.DateTimeField()),
-                ('examples_added', models.PositiveBigIntegerField(default=0)),
-                ('examples_removed', models.PositiveBigIntegerField(default=0)),
-                ('examples_modified', models.PositiveBigIntegerField(default=0)),
-                ('example_count', models.PositiveBigIntegerField(default=0)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('committed_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.dataset')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("commit_hash", models.CharField(db_index=True, max_length=64)),
+                ("parent_commit_hash", models.CharField(blank=True, default="", max_length=64)),
+                ("merge_parent_hash", models.CharField(blank=True, default="", max_length=64)),
+                ("root_hash", models.CharField(max_length=64)),
+                (
+                    "generation",
+                    models.PositiveIntegerField(help_text="1 + the greatest generation of the parents."),
+                ),
+                ("message", models.TextField()),
+                ("author", models.CharField(max_length=200)),
+                ("committed_at", models.DateTimeField()),
+                ("examples_added", models.PositiveBigIntegerField(default=0)),
+                ("examples_removed", models.PositiveBigIntegerField(default=0)),
+                ("examples_modified", models.PositiveBigIntegerField(default=0)),
+                ("example_count", models.PositiveBigIntegerField(default=0)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "committed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical commit',
-                'verbose_name_plural': 'historical commits',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical commit",
+                "verbose_name_plural": "historical commits",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalExample',
+            name="HistoricalExample",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('ordinal', models.BigIntegerField(editable=False)),
-                ('input_data', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('expected_output', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('labels', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict)),
-                ('metadata', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict)),
-                ('provenance', models.JSONField(blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict, editable=False)),
-                ('source_decision_id', models.TextField(blank=True, null=True)),
-                ('validation_status', models.CharField(choices=[('pending', 'Pending'), ('validated', 'Validated'), ('rejected', 'Rejected')], default='pending', max_length=9)),
-                ('validated_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('branch', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.branch')),
-                ('example_type', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.exampletype')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('identity', models.ForeignKey(blank=True, db_column='example_id', db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.exampleidentity')),
-                ('validated_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("ordinal", models.BigIntegerField(editable=False)),
+                ("input_data", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                (
+                    "expected_output",
+                    models.JSONField(
+                        blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True
+                    ),
+                ),
+                (
+                    "labels",
+                    models.JSONField(
+                        blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict
+                    ),
+                ),
+                (
+                    "metadata",
+                    models.JSONField(
+                        blank=True, decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict
+                    ),
+                ),
+                (
+                    "provenance",
+                    models.JSONField(
+                        blank=True,
+                        decoder=datasets_app.models.dataset.StoredJsonDecoder,
+                        default=dict,
+                        editable=False,
+                    ),
+                ),
+                ("source_decision_id", models.TextField(blank=True, null=True)),
+                (
+                    "validation_status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("validated", "Validated"),
+                            ("rejected", "Rejected"),
+                        ],
+                        default="pending",
+                        max_length=9,
+                    ),
+                ),
+                ("validated_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "example_type",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "identity",
+                    models.ForeignKey(
+                        blank=True,
+                        db_column="example_id",
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "validated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical example',
-                'verbose_name_plural': 'historical examples',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical example",
+                "verbose_name_plural": "historical examples",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalExampleQuality',
+            name="HistoricalExampleQuality",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('metric_name', models.CharField(max_length=80)),
-                ('metric_value', models.DecimalField(decimal_places=4, max_digits=14)),
-                ('computed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('example', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.exampleidentity')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("metric_name", models.CharField(max_length=80)),
+                ("metric_value", models.DecimalField(decimal_places=4, max_digits=14)),
+                ("computed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "example",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical example quality',
-                'verbose_name_plural': 'historical example quality',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical example quality",
+                "verbose_name_plural": "historical example quality",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalExampleType',
+            name="HistoricalExampleType",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('name', models.SlugField(max_length=80)),
-                ('title', models.CharField(max_length=120)),
-                ('description', models.TextField(blank=True, default='')),
-                ('input_schema', models.JSONField()),
-                ('output_schema', models.JSONField()),
-                ('class_field', models.CharField(blank=True, default='', help_text='Field of the output that carries the class.', max_length=200)),
-                ('required_fields', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), blank=True, default=list, help_text='Dotted paths (input.title, output.tier) that may not be empty.', size=None)),
-                ('presentation', models.JSONField(blank=True, default=dict, help_text='How forms and the console draw it.')),
-                ('is_builtin', models.BooleanField(default=False, editable=False)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("name", models.SlugField(max_length=80)),
+                ("title", models.CharField(max_length=120)),
+                ("description", models.TextField(blank=True, default="")),
+                ("input_schema", models.JSONField()),
+                ("output_schema", models.JSONField()),
+                (
+                    "class_field",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Field of the output that carries the class.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "required_fields",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=200),
+                        blank=True,
+                        default=list,
+                        help_text="Dotted paths (input.title, output.tier) that may not be empty.",
+                        size=None,
+                    ),
+                ),
+                (
+                    "presentation",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="How forms and the console draw it."
+                    ),
+                ),
+                ("is_builtin", models.BooleanField(default=False, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical example type',
-                'verbose_name_plural': 'historical example types',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical example type",
+                "verbose_name_plural": "historical example types",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalMembership',
+            name="HistoricalMembership",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('labeler', 'Labeler'), ('reviewer', 'Reviewer'), ('curator', 'Curator'), ('release_manager', 'Release manager'), ('administrator', 'Administrator')], max_length=20)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('dataset', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.dataset')),
-                ('group', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='auth.group')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('user', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("viewer", "Viewer"),
+                            ("labeler", "Labeler"),
+                            ("reviewer", "Reviewer"),
+                            ("curator", "Curator"),
+                            ("release_manager", "Release manager"),
+                            ("administrator", "Administrator"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical membership',
-                'verbose_name_plural': 'historical memberships',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical membership",
+                "verbose_name_plural": "historical memberships",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalMerge',
+            name="HistoricalMerge",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('kind', models.CharField(choices=[('merge', 'Merge'), ('revert', 'Revert')], default='merge', max_length=6)),
-                ('source_ref', models.CharField(max_length=200)),
-                ('message', models.TextField(blank=True, default='')),
-                ('state', models.CharField(choices=[('open', 'Open'), ('done', 'Done'), ('aborted', 'Aborted')], default='open', max_length=7)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('base', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.datasetcommit')),
-                ('branch', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.branch')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('ours', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.datasetcommit')),
-                ('result', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.datasetcommit')),
-                ('started_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('theirs', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.datasetcommit')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("merge", "Merge"), ("revert", "Revert")], default="merge", max_length=6
+                    ),
+                ),
+                ("source_ref", models.CharField(max_length=200)),
+                ("message", models.TextField(blank=True, default="")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("done", "Done"), ("aborted", "Aborted")],
+                        default="open",
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "base",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "ours",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "result",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "started_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "theirs",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical merge',
-                'verbose_name_plural': 'historical merges',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical merge",
+                "verbose_name_plural": "historical merges",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalTag',
+            name="HistoricalTag",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('name', models.CharField(max_length=200)),
-                ('message', models.TextField(blank=True, default='')),
-                ('tagged_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('commit', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.datasetcommit')),
-                ('dataset', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.dataset')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('tagged_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("name", models.CharField(max_length=200)),
+                ("message", models.TextField(blank=True, default="")),
+                (
+                    "tagged_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "commit",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "tagged_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical tag',
-                'verbose_name_plural': 'historical tags',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical tag",
+                "verbose_name_plural": "historical tags",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='ImportBatch',
+            name="ImportBatch",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('file_name', models.CharField(max_length=255)),
-                ('options', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('staged', 'Staged'), ('applied', 'Applied'), ('discarded', 'Discarded')], default='staged', max_length=9)),
-                ('rows_read', models.PositiveBigIntegerField(default=0)),
-                ('rows_new', models.PositiveBigIntegerField(default=0)),
-                ('rows_changed', models.PositiveBigIntegerField(default=0)),
-                ('rows_unchanged', models.PositiveBigIntegerField(default=0)),
-                ('rows_refused', models.PositiveBigIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('applied_at', models.DateTimeField(null=True)),
-                ('branch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='datasets_app.branch')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('example_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.exampletype')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("file_name", models.CharField(max_length=255)),
+                ("options", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("staged", "Staged"), ("applied", "Applied"), ("discarded", "Discarded")],
+                        default="staged",
+                        max_length=9,
+                    ),
+                ),
+                ("rows_read", models.PositiveBigIntegerField(default=0)),
+                ("rows_new", models.PositiveBigIntegerField(default=0)),
+                ("rows_changed", models.PositiveBigIntegerField(default=0)),
+                ("rows_unchanged", models.PositiveBigIntegerField(default=0)),
+                ("rows_refused", models.PositiveBigIntegerField(default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("applied_at", models.DateTimeField(null=True)),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="imports",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "example_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'import',
-                'ordering': ['-created_at'],
+                "verbose_name": "import",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='JobRun',
+            name="JobRun",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=60)),
-                ('arguments', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed')], default='queued', max_length=7)),
-                ('done', models.PositiveBigIntegerField(default=0)),
-                ('total', models.PositiveBigIntegerField(null=True)),
-                ('message', models.TextField(blank=True, default='')),
-                ('result', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('dataset', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='datasets_app.dataset')),
-                ('started_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("kind", models.CharField(max_length=60)),
+                ("arguments", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=7,
+                    ),
+                ),
+                ("done", models.PositiveBigIntegerField(default=0)),
+                ("total", models.PositiveBigIntegerField(null=True)),
+                ("message", models.TextField(blank=True, default="")),
+                ("result", models.JSONField(default=dict)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="jobs",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "started_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'job',
-                'ordering': ['-created_at'],
+                "verbose_name": "job",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('labeler', 'Labeler'), ('reviewer', 'Reviewer'), ('curator', 'Curator'), ('release_manager', 'Release manager'), ('administrator', 'Administrator')], max_length=20)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='datasets_app.dataset')),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='auth.group')),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("viewer", "Viewer"),
+                            ("labeler", "Labeler"),
+                            ("reviewer", "Reviewer"),
+                            ("curator", "Curator"),
+                            ("release_manager", "Release manager"),
+                            ("administrator", "Administrator"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Merge',
+            name="Merge",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('merge', 'Merge'), ('revert', 'Revert')], default='merge', max_length=6)),
-                ('source_ref', models.CharField(max_length=200)),
-                ('message', models.TextField(blank=True, default='')),
-                ('state', models.CharField(choices=[('open', 'Open'), ('done', 'Done'), ('aborted', 'Aborted')], default='open', max_length=7)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('base', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.datasetcommit')),
-                ('branch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='merges', to='datasets_app.branch')),
-                ('ours', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.datasetcommit')),
-                ('result', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.datasetcommit')),
-                ('started_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('theirs', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.datasetcommit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("merge", "Merge"), ("revert", "Revert")], default="merge", max_length=6
+                    ),
+                ),
+                ("source_ref", models.CharField(max_length=200)),
+                ("message", models.TextField(blank=True, default="")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("done", "Done"), ("aborted", "Aborted")],
+                        default="open",
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "base",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="merges",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "ours",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "result",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "started_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "theirs",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='HistoricalMergeConflict',
+            name="HistoricalMergeConflict",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('example_id', models.UUIDField()),
-                ('path', models.TextField()),
-                ('base', models.JSONField(default=dict)),
-                ('ours', models.JSONField(default=dict)),
-                ('theirs', models.JSONField(default=dict)),
-                ('resolution', models.CharField(blank=True, choices=[('ours', 'Ours'), ('theirs', 'Theirs'), ('base', 'Base'), ('value', 'Value')], default='', max_length=6)),
-                ('value', models.JSONField(blank=True, default=dict)),
-                ('resolved_at', models.DateTimeField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('resolved_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('merge', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.merge')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("example_id", models.UUIDField()),
+                ("path", models.TextField()),
+                ("base", models.JSONField(default=dict)),
+                ("ours", models.JSONField(default=dict)),
+                ("theirs", models.JSONField(default=dict)),
+                (
+                    "resolution",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("ours", "Ours"),
+                            ("theirs", "Theirs"),
+                            ("base", "Base"),
+                            ("value", "Value"),
+                        ],
+                        default="",
+                        max_length=6,
+                    ),
+                ),
+                ("value", models.JSONField(blank=True, default=dict)),
+                ("resolved_at", models.DateTimeField(null=True)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "resolved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "merge",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.merge",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical merge conflict',
-                'verbose_name_plural': 'historical merge conflicts',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical merge conflict",
+                "verbose_name_plural": "historical merge conflicts",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='MergeConflict',
+            name="MergeConflict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('example_id', models.UUIDField()),
-                ('path', models.TextField()),
-                ('base', models.JSONField(default=dict)),
-                ('ours', models.JSONField(default=dict)),
-                ('theirs', models.JSONField(default=dict)),
-                ('resolution', models.CharField(blank=True, choices=[('ours', 'Ours'), ('theirs', 'Theirs'), ('base', 'Base'), ('value', 'Value')], default='', max_length=6)),
-                ('value', models.JSONField(blank=True, default=dict)),
-                ('resolved_at', models.DateTimeField(null=True)),
-                ('merge', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conflicts', to='datasets_app.merge')),
-                ('resolved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("example_id", models.UUIDField()),
+                ("path", models.TextField()),
+                ("base", models.JSONField(default=dict)),
+                ("ours", models.JSONField(default=dict)),
+                ("theirs", models.JSONField(default=dict)),
+                (
+                    "resolution",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("ours", "Ours"),
+                            ("theirs", "Theirs"),
+                            ("base", "Base"),
+                            ("value", "Value"),
+                        ],
+                        default="",
+                        max_length=6,
+                    ),
+                ),
+                ("value", models.JSONField(blank=True, default=dict)),
+                ("resolved_at", models.DateTimeField(null=True)),
+                (
+                    "merge",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conflicts",
+                        to="datasets_app.merge",
+                    ),
+                ),
+                (
+                    "resolved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['merge', 'example_id', 'path'],
+                "ordering": ["merge", "example_id", "path"],
             },
         ),
         migrations.CreateModel(
-            name='Redaction',
+            name="Redaction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('blob_hash', models.BinaryField(unique=True)),
-                ('tombstone', models.TextField()),
-                ('example_id', models.UUIDField()),
-                ('reason', models.TextField()),
-                ('redacted_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='redactions', to='datasets_app.dataset')),
-                ('redacted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("blob_hash", models.BinaryField(unique=True)),
+                ("tombstone", models.TextField()),
+                ("example_id", models.UUIDField()),
+                ("reason", models.TextField()),
+                (
+                    "redacted_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="redactions",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "redacted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SavedView',
+            name="SavedView",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80)),
-                ('query', models.TextField(help_text='The query string of the list.')),
-                ('is_shared', models.BooleanField(default=False)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='saved_views', to='datasets_app.dataset')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='saved_views', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("query", models.TextField(help_text="The query string of the list.")),
+                ("is_shared", models.BooleanField(default=False)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="saved_views",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="saved_views",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='StagedRow',
+            name="StagedRow",
             fields=[
-                ('pk', models.CompositePrimaryKey('batch_id', 'line', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('line', models.BigIntegerField(help_text='1-based line of the file where the row begins.')),
-                ('action', models.CharField(choices=[('new', 'New'), ('changed', 'Changed'), ('unchanged', 'Unchanged'), ('refused', 'Refused')], max_length=9)),
-                ('example_id', models.UUIDField(null=True)),
-                ('external_id', models.TextField(null=True)),
-                ('input_data', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('expected_output', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('labels', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('metadata', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('search_text', models.TextField(default='')),
-                ('errors', models.JSONField(default=list, help_text='[{"path", "message", "found", "expected"}]')),
-                ('raw', models.TextField(default='', help_text='The refused row as it stood in the file.')),
-                ('batch', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='datasets_app.importbatch')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "batch_id", "line", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("line", models.BigIntegerField(help_text="1-based line of the file where the row begins.")),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("new", "New"),
+                            ("changed", "Changed"),
+                            ("unchanged", "Unchanged"),
+                            ("refused", "Refused"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("example_id", models.UUIDField(null=True)),
+                ("external_id", models.TextField(null=True)),
+                (
+                    "input_data",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "expected_output",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "labels",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "metadata",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                ("search_text", models.TextField(default="")),
+                (
+                    "errors",
+                    models.JSONField(default=list, help_text='[{"path", "message", "found", "expected"}]'),
+                ),
+                ("raw", models.TextField(default="", help_text="The refused row as it stood in the file.")),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="datasets_app.importbatch",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Tag',
+            name="Tag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('message', models.TextField(blank=True, default='')),
-                ('tagged_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('commit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tags', to='datasets_app.datasetcommit')),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='version_tags', to='datasets_app.dataset')),
-                ('tagged_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("message", models.TextField(blank=True, default="")),
+                (
+                    "tagged_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "commit",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="tags",
+                        to="datasets_app.datasetcommit",
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="version_tags",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "tagged_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['dataset', '-id'],
+                "ordering": ["dataset", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='WorktreeCount',
+            name="WorktreeCount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('delta', models.BigIntegerField()),
-                ('branch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='row_counts', to='datasets_app.branch')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("delta", models.BigIntegerField()),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="row_counts",
+                        to="datasets_app.branch",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('actor_name', models.CharField(blank=True, default='', max_length=200)),
-                ('action', models.CharField(max_length=60)),
-                ('summary', models.TextField(blank=True, default='')),
-                ('details', models.JSONField(default=dict)),
-                ('succeeded', models.BooleanField(default=True)),
-                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.dataset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("actor_name", models.CharField(blank=True, default="", max_length=200)),
+                ("action", models.CharField(max_length=60)),
+                ("summary", models.TextField(blank=True, default="")),
+                ("details", models.JSONField(default=dict)),
+                ("succeeded", models.BooleanField(default=True)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['dataset', '-id'], name='audit_dataset_newest')],
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["dataset", "-id"], name="audit_dataset_newest")],
             },
         ),
         migrations.AddIndex(
-            model_name='datasetcommit',
-            index=models.Index(fields=['dataset', '-id'], name='commit_dataset_newest'),
+            model_name="datasetcommit",
+            index=models.Index(fields=["dataset", "-id"], name="commit_dataset_newest"),
         ),
         migrations.AddConstraint(
-            model_name='datasetcommit',
-            constraint=models.CheckConstraint(condition=models.Q(('commit_hash__regex', '^[0-9a-f]{64}$')), name='commit_hash_is_sha256'),
+            model_name="datasetcommit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("commit_hash__regex", "^[0-9a-f]{64}$")), name="commit_hash_is_sha256"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='datasetcommit',
-            constraint=models.CheckConstraint(condition=models.Q(('message', ''), _negated=True), name='commit_has_message'),
+            model_name="datasetcommit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("message", ""), _negated=True), name="commit_has_message"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='branch',
-            constraint=models.UniqueConstraint(fields=('dataset', 'name'), name='branch_name_unique'),
+            model_name="branch",
+            constraint=models.UniqueConstraint(fields=("dataset", "name"), name="branch_name_unique"),
         ),
         migrations.AddConstraint(
-            model_name='branch',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('dataset',), name='branch_one_default'),
+            model_name="branch",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)), fields=("dataset",), name="branch_one_default"
+            ),
         ),
         migrations.AddIndex(
-            model_name='examplechange',
-            index=models.Index(fields=['example_id', 'commit'], name='change_of_example'),
+            model_name="examplechange",
+            index=models.Index(fields=["example_id", "commit"], name="change_of_example"),
         ),
         migrations.AddConstraint(
-            model_name='examplechange',
-            constraint=models.CheckConstraint(condition=models.Q(('old_hash__isnull', False), ('new_hash__isnull', False), _connector='OR'), name='change_changes_something'),
+            model_name="examplechange",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("old_hash__isnull", False), ("new_hash__isnull", False), _connector="OR"),
+                name="change_changes_something",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exampleidentity',
-            constraint=models.UniqueConstraint(fields=('dataset', 'external_id'), name='identity_external_id_unique'),
+            model_name="exampleidentity",
+            constraint=models.UniqueConstraint(
+                fields=("dataset", "external_id"), name="identity_external_id_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exampleidentity',
-            constraint=models.UniqueConstraint(fields=('dataset', 'ordinal'), name='identity_ordinal_unique'),
+            model_name="exampleidentity",
+            constraint=models.UniqueConstraint(fields=("dataset", "ordinal"), name="identity_ordinal_unique"),
         ),
         migrations.AddConstraint(
-            model_name='examplequality',
-            constraint=models.UniqueConstraint(fields=('example', 'metric_name'), name='quality_one_value_per_metric'),
+            model_name="examplequality",
+            constraint=models.UniqueConstraint(
+                fields=("example", "metric_name"), name="quality_one_value_per_metric"
+            ),
         ),
         migrations.AddIndex(
-            model_name='example',
-            index=models.Index(fields=['branch', 'ordinal'], name='example_branch_ordinal'),
+            model_name="example",
+            index=models.Index(fields=["branch", "ordinal"], name="example_branch_ordinal"),
         ),
         migrations.AddIndex(
-            model_name='example',
-            index=models.Index(fields=['branch', 'validation_status', 'ordinal'], name='example_branch_status'),
+            model_name="example",
+            index=models.Index(
+                fields=["branch", "validation_status", "ordinal"], name="example_branch_status"
+            ),
         ),
         migrations.AddIndex(
-            model_name='example',
-            index=models.Index(fields=['branch', 'example_type', 'ordinal'], name='example_branch_type'),
+            model_name="example",
+            index=models.Index(fields=["branch", "example_type", "ordinal"], name="example_branch_type"),
         ),
         migrations.AddIndex(
-            model_name='example',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['expected_output'], name='example_output_gin', opclasses=['jsonb_path_ops']),
+            model_name="example",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["expected_output"], name="example_output_gin", opclasses=["jsonb_path_ops"]
+            ),
         ),
         migrations.AddConstraint(
-            model_name='example',
-            constraint=models.UniqueConstraint(fields=('branch', 'identity'), name='example_once_per_branch'),
+            model_name="example",
+            constraint=models.UniqueConstraint(fields=("branch", "identity"), name="example_once_per_branch"),
         ),
         migrations.AddConstraint(
-            model_name='example',
-            constraint=models.CheckConstraint(condition=models.Q(('validation_status__in', ['pending', 'validated', 'rejected'])), name='example_status_known'),
+            model_name="example",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("validation_status__in", ["pending", "validated", "rejected"])),
+                name="example_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='dataset',
-            constraint=models.CheckConstraint(condition=models.Q(('quality_score__isnull', True), models.Q(('quality_score__gte', 0), ('quality_score__lte', 100)), _connector='OR'), name='dataset_quality_score_0_100'),
+            model_name="dataset",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("quality_score__isnull", True),
+                    models.Q(("quality_score__gte", 0), ("quality_score__lte", 100)),
+                    _connector="OR",
+                ),
+                name="dataset_quality_score_0_100",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='dataset',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='dataset_has_name'),
+            model_name="dataset",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name", ""), _negated=True), name="dataset_has_name"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', True), ('user__isnull', False)), models.Q(('group__isnull', False), ('user__isnull', True)), _connector='OR'), name='membership_of_user_or_group'),
+            model_name="membership",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("group__isnull", True), ("user__isnull", False)),
+                    models.Q(("group__isnull", False), ("user__isnull", True)),
+                    _connector="OR",
+                ),
+                name="membership_of_user_or_group",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('dataset', 'user'), name='membership_user_once'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(fields=("dataset", "user"), name="membership_user_once"),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('dataset', 'group'), name='membership_group_once'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(fields=("dataset", "group"), name="membership_group_once"),
         ),
         migrations.AddConstraint(
-            model_name='merge',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('branch',), name='merge_one_open_per_branch'),
+            model_name="merge",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "open")), fields=("branch",), name="merge_one_open_per_branch"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='mergeconflict',
-            constraint=models.UniqueConstraint(fields=('merge', 'example_id', 'path'), name='conflict_once_per_field'),
+            model_name="mergeconflict",
+            constraint=models.UniqueConstraint(
+                fields=("merge", "example_id", "path"), name="conflict_once_per_field"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='savedview',
-            constraint=models.UniqueConstraint(fields=('dataset', 'owner', 'name'), name='saved_view_name_unique'),
+            model_name="savedview",
+            constraint=models.UniqueConstraint(
+                fields=("dataset", "owner", "name"), name="saved_view_name_unique"
+            ),
         ),
         migrations.AddIndex(
-            model_name='stagedrow',
-            index=models.Index(fields=['batch', 'action', 'line'], name='staged_by_action'),
+            model_name="stagedrow",
+            index=models.Index(fields=["batch", "action", "line"], name="staged_by_action"),
         ),
         migrations.AddConstraint(
-            model_name='tag',
-            constraint=models.UniqueConstraint(fields=('dataset', 'name'), name='tag_name_unique'),
+            model_name="tag",
+            constraint=models.UniqueConstraint(fields=("dataset", "name"), name="tag_name_unique"),
         ),
     ]
