@@ -23,7 +23,7 @@ from goldenproject.database import (
     parse_database_url,
     server_binary,
 )
-from goldenproject.embedded_cluster import EmbeddedServerFailed, prepare_cluster
+from goldenproject.embedded_cluster import Cluster, EmbeddedServerFailed, prepare_cluster
 from goldenproject.embedded_server import EmbeddedServer, postmaster_pid, postmaster_state
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -155,6 +155,15 @@ def test_server__user_was_killed__next_one_joins_and_stops_it(data_dir: Path) ->
     assert postmaster_pid(prepare_cluster(data_dir, durable=False)) is None
 
 
+def _wait_until_dead(cluster: Cluster, pid: int) -> None:
+    """Wait until the kernel has carried out a kill -9; it does so a moment after it was asked."""
+    for _ in range(1000):
+        if postmaster_pid(cluster) != pid:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} outlives kill -9")
+
+
 @needs_server
 @pytest.mark.fault
 def test_server__postmaster_killed__starts_again_with_what_was_committed(data_dir: Path) -> None:
@@ -166,6 +175,7 @@ def test_server__postmaster_killed__starts_again_with_what_was_committed(data_di
     pid = postmaster_pid(lease.cluster)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+    _wait_until_dead(lease.cluster, pid)
     server.ensure_started()
     assert postmaster_pid(lease.cluster) not in (None, pid)
     with _connect(server) as raw:
