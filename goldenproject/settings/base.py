@@ -175,6 +175,15 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ConflictResolutionEnum": [
+            ("ours", "Ours"),
+            ("theirs", "Theirs"),
+            ("base", "Base"),
+            ("value", "Value"),
+        ],
+        "MergeSideEnum": [("ours", "ours"), ("theirs", "theirs"), ("base", "base")],
+    },
 }
 
 # --- the browser's rules: Alpine in django-unfold needs eval, its widgets set styles ---------------------------------
