@@ -1,5 +1,19 @@
 from datasets_app.models.access import ApiToken, AuditEvent, Membership
 from datasets_app.models.console import ImportBatch, JobRun, SavedView, StagedRow
+from datasets_app.models.corpus import (
+    DEFAULT_CORPUS,
+    Analysis,
+    Artifact,
+    Chunk,
+    Corpus,
+    ExpectedChunk,
+    Finding,
+    RetrievalResult,
+    RetrievalRun,
+    SourceCheck,
+    TestQuery,
+    searched_text,
+)
 from datasets_app.models.dataset import (
     Dataset,
     Example,
@@ -8,6 +22,13 @@ from datasets_app.models.dataset import (
     ExampleType,
     StoredJsonDecoder,
     ValidationStatus,
+)
+from datasets_app.models.retrieval import (
+    ChangedChunk,
+    Embedding,
+    EmbeddingModel,
+    LexicalSegment,
+    LexicalTerm,
 )
 from datasets_app.models.versioning import (
     Blob,
@@ -24,29 +45,46 @@ from datasets_app.models.versioning import (
 )
 
 __all__ = [
+    "DEFAULT_CORPUS",
+    "Analysis",
     "ApiToken",
+    "Artifact",
     "AuditEvent",
     "Blob",
     "Branch",
+    "ChangedChunk",
+    "Chunk",
+    "Corpus",
     "Dataset",
     "DatasetCommit",
     "DirtyExample",
+    "Embedding",
+    "EmbeddingModel",
     "Example",
     "ExampleChange",
     "ExampleIdentity",
     "ExampleQuality",
     "ExampleType",
+    "ExpectedChunk",
+    "Finding",
     "ImportBatch",
     "JobRun",
+    "LexicalSegment",
+    "LexicalTerm",
     "Membership",
     "Merge",
     "MergeConflict",
     "Node",
     "Redaction",
+    "RetrievalResult",
+    "RetrievalRun",
     "SavedView",
+    "SourceCheck",
     "StagedRow",
     "StoredJsonDecoder",
     "Tag",
+    "TestQuery",
     "ValidationStatus",
     "WorktreeCount",
+    "searched_text",
 ]

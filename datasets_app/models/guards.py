@@ -11,7 +11,9 @@ from pathlib import Path
 
 from django.db import connection
 
-FUNCTIONS_SQL = Path(__file__).parent.parent / "sql" / "functions.sql"
+SQL = Path(__file__).parent.parent / "sql"
+FUNCTIONS_SQL = SQL / "functions.sql"
+CORPUS_TRIGGERS_SQL = SQL / "corpus_triggers.sql"
 
 _FROZEN = (
     "datasets_app_exampleidentity",
@@ -34,6 +36,16 @@ _AUDITED = {
     "datasets_app_mergeconflict": ("datasets_app_historicalmergeconflict", "id", ""),
     "datasets_app_membership": ("datasets_app_historicalmembership", "id", ""),
 }
+_CORPUS_AUDITED = {
+    "datasets_app_corpus": "datasets_app_historicalcorpus",
+    "datasets_app_analysis": "datasets_app_historicalanalysis",
+    "datasets_app_finding": "datasets_app_historicalfinding",
+    "datasets_app_chunk": "datasets_app_historicalchunk",
+    "datasets_app_artifact": "datasets_app_historicalartifact",
+    "datasets_app_testquery": "datasets_app_historicaltestquery",
+    "datasets_app_expectedchunk": "datasets_app_historicalexpectedchunk",
+}
+_CORPUS_FROZEN = ("datasets_app_retrievalrun", "datasets_app_retrievalresult")
 
 
 @dataclass(frozen=True)
@@ -160,8 +172,27 @@ def _refs() -> list[Guard]:
     ]
 
 
-def all_guards() -> list[Guard]:
-    """Every trigger, in a fixed order."""
+def _corpus_tracked() -> list[Guard]:
+    chunk, analysis = "datasets_app_chunk", "datasets_app_analysis"
+    new, old = "NEW TABLE AS new_rows", "OLD TABLE AS old_rows"
+    events = (
+        (chunk, "insert", "INSERT", new, "golden_chunks_inserted"),
+        (chunk, "update", "UPDATE", f"{old} {new}", "golden_chunks_updated"),
+        (chunk, "delete", "DELETE", old, "golden_chunks_deleted"),
+        (analysis, "update", "UPDATE", f"{old} {new}", "golden_analyses_updated"),
+    )
+    return [
+        Guard(
+            table,
+            f"golden_track_{name}",
+            f"AFTER {event} ON {table} REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION {function}()",
+        )
+        for table, name, event, rows, function in events
+    ]
+
+
+def dataset_guards() -> list[Guard]:
+    """The triggers of datasets and their versions, in a fixed order."""
     guards = [guard for table in _FROZEN for guard in _frozen(table)]
     guards += _frozen_but_redactable("datasets_app_blob", "golden_guard_blob_update")
     for table, (history, pk, ignored) in _AUDITED.items():
@@ -173,12 +204,26 @@ def all_guards() -> list[Guard]:
     return guards + _tracked() + _refs()
 
 
+def corpus_guards() -> list[Guard]:
+    """The triggers of the corpus and its evaluations, in a fixed order."""
+    guards = [guard for table in _CORPUS_FROZEN for guard in _frozen(table)]
+    for table, history in _CORPUS_AUDITED.items():
+        guards += _audited(table, history, "id", "") + _frozen(history)
+    return guards + _corpus_tracked()
+
+
+def all_guards() -> list[Guard]:
+    """Every trigger, in a fixed order."""
+    return dataset_guards() + corpus_guards()
+
+
 def guarded_tables() -> list[str]:
     return sorted({guard.table for guard in all_guards()})
 
 
 def create_sql() -> str:
-    return FUNCTIONS_SQL.read_text() + "".join(guard.create_sql for guard in all_guards())
+    """The SQL of the first guards, those of datasets."""
+    return FUNCTIONS_SQL.read_text() + "".join(guard.create_sql for guard in dataset_guards())
 
 
 def drop_sql() -> str:
@@ -187,7 +232,18 @@ def drop_sql() -> str:
         "golden_fill_search_text, golden_search_text, golden_track_inserted, golden_track_updated, "
         "golden_track_deleted, golden_guard_ref, golden_guard_commit"
     )
-    return "".join(guard.drop_sql for guard in all_guards()) + f"DROP FUNCTION IF EXISTS {functions};"
+    return "".join(guard.drop_sql for guard in dataset_guards()) + f"DROP FUNCTION IF EXISTS {functions};"
+
+
+def create_corpus_sql() -> str:
+    return CORPUS_TRIGGERS_SQL.read_text() + "".join(guard.create_sql for guard in corpus_guards())
+
+
+def drop_corpus_sql() -> str:
+    functions = (
+        "golden_chunks_inserted, golden_chunks_updated, golden_chunks_deleted, golden_analyses_updated"
+    )
+    return "".join(guard.drop_sql for guard in corpus_guards()) + f"DROP FUNCTION IF EXISTS {functions};"
 
 
 def missing_guards() -> list[str]:
