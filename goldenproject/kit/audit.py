@@ -33,6 +33,11 @@ def acting(actor: Any, reason: str = "") -> Iterator[None]:
                 cursor.execute(_SET, before)
 
 
+def known_person(actor: Any) -> Any:
+    """Return `actor` if it is a user of the database, None for the system and for the anonymous."""
+    return actor if getattr(actor, "pk", None) is not None else None
+
+
 def _actor_id(actor: Any) -> str:
-    pk = getattr(actor, "pk", None)
-    return "" if pk is None else str(pk)
+    person = known_person(actor)
+    return "" if person is None else str(person.pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets_app.models import AuditEvent, Dataset
+from goldenproject.kit.audit import known_person
 
 
 def record(
@@ -17,10 +18,10 @@ def record(
     **details: Any,
 ) -> None:
     """Add an audit event; call it inside the transaction of what it tells of."""
-    known = getattr(actor, "pk", None) is not None
+    person = known_person(actor)
     AuditEvent.objects.create(
-        actor=actor if known else None,
-        actor_name=actor.get_username() if known else "",
+        actor=person,
+        actor_name=person.get_username() if person is not None else "",
         action=action,
         dataset=dataset,
         summary=summary,

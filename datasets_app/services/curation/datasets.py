@@ -11,7 +11,7 @@ from datasets_app.models import Branch, Dataset, ExampleType
 from datasets_app.services.access import record
 from datasets_app.services.curation.forking import copy_version
 from datasets_app.services.versioning.refs import parse_dataset_ref, resolve
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.errors import BadInput, Conflict
 from goldenproject.kit.retries import retried
 
@@ -45,7 +45,7 @@ def create_dataset(
             default_type=default_type,
             tags=list(tags),
             metadata=metadata or {},
-            created_by=actor if getattr(actor, "pk", None) is not None else None,
+            created_by=known_person(actor),
         )
         _save(dataset)
         main = Branch.objects.create(

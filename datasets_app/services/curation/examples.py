@@ -19,7 +19,7 @@ from datasets_app.models import Branch, Example, ExampleIdentity, ExampleType, V
 from datasets_app.services.access import record
 from datasets_app.services.curation.importing import ImportOptions, ImportResult, import_file
 from datasets_app.services.curation.types import check_content
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.retries import retried
@@ -183,8 +183,7 @@ def _judge(example: Example, actor: Any) -> None:
             f"“{example.validation_status}”: expected one of {', '.join(ValidationStatus.values)}."
         )
     judged = example.validation_status != ValidationStatus.PENDING
-    known = actor if getattr(actor, "pk", None) is not None else None
-    example.validated_by = known if judged else None
+    example.validated_by = known_person(actor) if judged else None
     example.validated_at = now() if judged else None
 
 

@@ -20,7 +20,7 @@ from datasets_app.services.curation.importing import (
 from datasets_app.services.curation.preparing import RefusedRow
 from datasets_app.services.curation.upserting import BulkUpsert, PreparedExample
 from datasets_app.services.versioning.commits import lock_branch
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import binary_cursor, copy_rows
 from goldenproject.kit.errors import Conflict
@@ -99,7 +99,7 @@ def stage_file(
             example_type=example_type,
             file_name=file_name[:255],
             options={"format": options.format, "mapping": dict(options.mapping)},
-            created_by=actor if getattr(actor, "pk", None) is not None else None,
+            created_by=known_person(actor),
         )
         read = 0
         for part in batches_ahead(rows, _BATCH_ROWS):

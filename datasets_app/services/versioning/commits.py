@@ -21,7 +21,7 @@ from datasets_app.services.access import record
 from datasets_app.services.versioning.refs import move_branch
 from datasets_app.services.versioning.store import NodeStore, put_blobs, put_nodes
 from datasets_app.services.versioning.working_rows import CONTENT_COLUMNS, text_of_columns, working_contents
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import binary_cursor, copy_rows, stream
 from goldenproject.kit.errors import BadInput
@@ -326,7 +326,7 @@ def _insert_commit(
         generation=1 + max((parent.generation for parent in both), default=0),
         message=facts.message,
         author=facts.author,
-        committed_by=actor if getattr(actor, "pk", None) is not None else None,
+        committed_by=known_person(actor),
         committed_at=facts.committed_at,
         examples_added=facts.added,
         examples_removed=facts.removed,

@@ -35,7 +35,7 @@ from datasets_app.services.versioning.merge_planning import (
 from datasets_app.services.versioning.rebasing import bring_into_rows
 from datasets_app.services.versioning.refs import move_branch, resolve
 from datasets_app.services.versioning.store import NodeStore, put_blobs
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.retries import retried
@@ -157,7 +157,7 @@ def _three_way(
         ours=sides.ours,
         theirs=sides.theirs,
         message=options.message or f"Merge {sides.source} into {locked.name}",
-        started_by=_user(actor),
+        started_by=known_person(actor),
     )
     if plan.conflicts:
         return MergeOutcome(sides.ours, _open_merge(waiting, plan))
@@ -225,7 +225,7 @@ def resolve_conflict(
         _require_open(merging)
         conflict.resolution = resolution
         conflict.value = _side(value)
-        conflict.resolved_by = _user(actor)
+        conflict.resolved_by = known_person(actor)
         conflict.resolved_at = now()
         conflict.save()
     return conflict
@@ -237,7 +237,7 @@ def resolve_all(*, merging: Merge, resolution: str, actor: Any) -> int:
     with acting(actor, f"resolve all: {resolution}"):
         _require_open(Merge.objects.select_for_update().get(pk=merging.pk))
         return merging.conflicts.filter(resolution="").update(
-            resolution=resolution, resolved_by=_user(actor), resolved_at=now()
+            resolution=resolution, resolved_by=known_person(actor), resolved_at=now()
         )
 
 
@@ -307,7 +307,3 @@ def abort_merge(*, merging: Merge, actor: Any) -> Merge:
 def _require_open(merging: Merge) -> None:
     if merging.state != Merge.State.OPEN:
         raise MergeState(f"This merge is {merging.state}; there is nothing left to do on it.")
-
-
-def _user(actor: Any) -> Any:
-    return actor if getattr(actor, "pk", None) is not None else None

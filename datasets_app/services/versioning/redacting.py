@@ -14,7 +14,7 @@ from datasets_app.errors import Redacted, UnknownExample
 from datasets_app.models import Dataset, Redaction
 from datasets_app.services.access import record
 from datasets_app.services.versioning.log import find_example
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import binary_cursor
 from goldenproject.kit.errors import BadInput
@@ -77,7 +77,7 @@ def redact(*, dataset: Dataset, example: str | uuid.UUID, reason: str, actor: An
                 raise Redacted(f"Example “{identity}” was redacted already.")
             raise UnknownExample(f"Example “{identity}” has no content to redact.")
         stone = tombstone(identity.pk.hex, reason.strip(), at.isoformat())
-        known = actor if getattr(actor, "pk", None) is not None else None
+        known = known_person(actor)
         Redaction.objects.bulk_create(
             Redaction(
                 blob_hash=digest,

@@ -19,7 +19,7 @@ from datasets_app.errors import (
 )
 from datasets_app.models import Branch, Dataset, DatasetCommit, Tag
 from datasets_app.services.access import record
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.retries import retried
 
 
@@ -139,7 +139,7 @@ def create_branch(*, dataset: Dataset, name: str, start: str | None = None, acto
         try:
             with transaction.atomic():
                 branch = Branch.objects.create(
-                    dataset=dataset, name=name, commit=commit, created_by=_user(actor)
+                    dataset=dataset, name=name, commit=commit, created_by=known_person(actor)
                 )
         except IntegrityError as error:
             raise RefExists(f"Dataset “{dataset}” has a branch “{name}” already.") from error
@@ -166,7 +166,7 @@ def create_tag(
         try:
             with transaction.atomic():
                 tag = Tag.objects.create(
-                    dataset=dataset, name=name, commit=commit, message=message, tagged_by=_user(actor)
+                    dataset=dataset, name=name, commit=commit, message=message, tagged_by=known_person(actor)
                 )
         except IntegrityError as error:
             there = dataset.version_tags.get(name=name).commit.short_hash
@@ -201,7 +201,3 @@ def move_branch(branch: Branch, expected: DatasetCommit | None, target: DatasetC
             hint="Look at the newest log and try again.",
         )
     branch.commit = target
-
-
-def _user(actor: Any) -> Any:
-    return actor if getattr(actor, "pk", None) is not None else None
