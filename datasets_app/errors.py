@@ -136,3 +136,21 @@ class CorruptData(GoldenError):
 
     code = "corrupt_data"
     http_status = 500
+
+
+class InvalidPassRule(BadInput):
+    """The rule by which a test query passes cannot be used."""
+
+    code = "invalid_pass_rule"
+
+
+class UnknownRun(NotFound):
+    """There is no such evaluation run."""
+
+    code = "unknown_run"
+
+
+class NothingToEvaluate(BadInput):
+    """No test query with expected chunks was chosen, so there is nothing to evaluate."""
+
+    code = "nothing_to_evaluate"
