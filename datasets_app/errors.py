@@ -154,3 +154,45 @@ class NothingToEvaluate(BadInput):
     """No test query with expected chunks was chosen, so there is nothing to evaluate."""
 
     code = "nothing_to_evaluate"
+
+
+class UnknownCorpus(NotFound):
+    """There is no corpus of this name."""
+
+    code = "unknown_corpus"
+
+
+class InvalidAnalysis(BadInput):
+    """An analysis is not as format 1.0 wants it."""
+
+    code = "invalid_analysis"
+
+
+class UrlContractBroken(BadInput):
+    """The URL of an analysis breaks the URL contract."""
+
+    code = "url_contract_broken"
+
+
+class AnalysisExists(Conflict):
+    """The analysis is there already."""
+
+    code = "analysis_exists"
+
+
+class InvalidQuery(BadInput):
+    """A test query cannot be taken as it is."""
+
+    code = "invalid_query"
+
+
+class QueryExists(Conflict):
+    """The test query is there already."""
+
+    code = "query_exists"
+
+
+class ExpectedByQueries(Conflict):
+    """Test queries expect chunks that would be gone."""
+
+    code = "expected_by_queries"
