@@ -65,9 +65,16 @@ class BackupResult:
 
 
 def create_backup(
-    *, directory: Path, actor: Any, options: BackupOptions | None = None, progress: Progress | None = None
+    *,
+    directory: Path,
+    actor: Any,
+    options: BackupOptions | None = None,
+    progress: Progress | None = None,
+    recorded: bool = True,
 ) -> BackupResult:
     """Write a backup of format 1.0 into `directory`, which is made if need be.
+
+    `recorded=False` leaves the audit entry to the caller, who calls `record_backup` when the backup is where it counts.
 
     Consistent (one REPEATABLE READ snapshot), atomic (the old backup counts until the new one is complete and on the
     disk), and without effect on the files when nothing changed. Raises BackupInUse, DiskFull, UnwritableFolder,
@@ -80,7 +87,8 @@ def create_backup(
         directory.mkdir(parents=True, exist_ok=True)
         with layout.locked(directory, writing=True):
             result = _write_and_publish(directory, options, progress)
-    _record(result, actor, options)
+    if recorded:
+        record_backup(result, actor, options)
     return result
 
 
@@ -176,7 +184,9 @@ def _counts_since_last(written: WrittenBackup) -> dict[str, int]:
     return {"added": max(difference, 0), "removed": max(-difference, 0)}
 
 
-def _record(result: BackupResult, actor: Any, options: BackupOptions) -> None:
+def record_backup(result: BackupResult, actor: Any, options: BackupOptions, place: str = "") -> None:
+    """Add the audit entry of a backup and its changes. `place` is where it counts, if not in its folder."""
+    place = place or str(result.directory)
     with transaction.atomic():
         if options.keep_record:
             AuditEvent.objects.bulk_create(
@@ -186,9 +196,9 @@ def _record(result: BackupResult, actor: Any, options: BackupOptions) -> None:
             actor,
             "backup",
             None,
-            f"{result.totals['total_examples']} examples to {result.directory}",
+            f"{result.totals['total_examples']} examples to {place}",
             format="json",
-            directory=str(result.directory),
+            directory=place,
             sha256=result.sha256,
             changed=result.changed,
             totals=result.totals,

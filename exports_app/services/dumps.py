@@ -24,8 +24,11 @@ _TOTALS = {
 }
 
 
-def create_dump(*, directory: Path, actor: Any) -> BackupResult:
-    """Write a native dump into `directory`. Raises as `create_backup`, and DumpFailed."""
+def create_dump(*, directory: Path, actor: Any, recorded: bool = True) -> BackupResult:
+    """Write a native dump into `directory`. Raises as `create_backup`, and DumpFailed.
+
+    `recorded=False` leaves the audit entry to the caller, who calls `record_dump` when the dump is where it counts.
+    """
     if actor is not None:
         require(actor, Action.BACKUP)
     with layout.clear_disk_errors(directory):
@@ -40,17 +43,25 @@ def create_dump(*, directory: Path, actor: Any) -> BackupResult:
                 dump = write_dump(
                     directory, connection.settings_dict, created_at=now(), totals=totals, snapshot=snapshot
                 )
+    result = BackupResult(directory, dump.sha256, True, dump.created_at, totals, {})
+    if recorded:
+        record_dump(result, actor)
+    return result
+
+
+def record_dump(result: BackupResult, actor: Any, place: str = "") -> None:
+    """Add the audit entry of a dump. `place` is where it counts, if not in its folder."""
+    place = place or str(result.directory)
     record(
         actor,
         "backup",
         None,
-        f"native dump to {directory}",
+        f"native dump to {place}",
         format="dump",
-        directory=str(directory),
-        dump_sha256=dump.sha256,
-        totals=totals,
+        directory=place,
+        dump_sha256=result.sha256,
+        totals=result.totals,
     )
-    return BackupResult(directory, dump.sha256, True, dump.created_at, totals, {})
 
 
 def _count(cursor: psycopg.Cursor[Any], table: str) -> int:
@@ -86,9 +97,9 @@ def restore_dump(*, directory: Path, actor: Any, options: RestoreOptions | None 
             None,  # the one who restores may not be known to what was restored
             "restore",
             None,
-            f"native dump from {directory}",
+            f"native dump from {options.source or directory}",
             format="dump",
-            directory=str(directory),
+            directory=options.source or str(directory),
             restored_by=actor.get_username() if actor is not None else "",
             safety_backup=str(safety) if safety else None,
         )

@@ -44,6 +44,7 @@ class RestoreOptions:
     dry_run: bool = False
     strict: bool = False
     safety_dir: Path | None = None
+    source: str = ""  # what the audit names as the source, when the folder is a temporary one
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _restore(
     with transaction.atomic():
         with lifted_guards():
             result = _load(backup, actor, options, found, progress)
-        _record(result, backup, actor)
+        _record(result, backup, actor, options.source or str(backup.folder))
     return result
 
 
@@ -260,7 +261,7 @@ def take_safety_backup(options: RestoreOptions) -> Path:
     return directory
 
 
-def _record(result: RestoreResult, backup: Backup, actor: Any) -> None:
+def _record(result: RestoreResult, backup: Backup, actor: Any, source: str) -> None:
     """Add the one audit entry, and the changes that the backup's metadata file tells."""
     AuditEvent.objects.bulk_create(
         AuditEvent(action="backup_change", details=change) for change in backup.changes
@@ -269,8 +270,8 @@ def _record(result: RestoreResult, backup: Backup, actor: Any) -> None:
         actor,
         "restore",
         None,
-        f"{backup.count('examples')} examples from {backup.folder}",
-        directory=str(backup.folder),
+        f"{backup.count('examples')} examples from {source}",
+        directory=source,
         sha256=backup.sha256,
         totals=backup.totals,
         datasets=result.datasets,
