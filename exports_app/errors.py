@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldenproject.kit.errors import BadInput, Conflict, GoldenError, NotFound
+from goldenproject.kit.errors import BadInput, Conflict, GoldenError, NotFound, Unavailable
 
 
 class NoBackup(NotFound):
@@ -70,3 +70,51 @@ class DumpFailed(GoldenError):
     """PostgreSQL's own pg_dump or pg_restore failed."""
 
     code = "dump_failed"
+
+
+class WrongKey(BadInput):
+    """The key or passphrase does not open this archive."""
+
+    code = "wrong_backup_key"
+
+
+class MissingKey(BadInput):
+    """No usable key or passphrase for encrypted archives is in the environment."""
+
+    code = "missing_backup_key"
+
+
+class UnknownDestination(BadInput):
+    """This is no place that backups can be put to or fetched from."""
+
+    code = "unknown_destination"
+
+
+class MissingDriver(GoldenError):
+    """The Python package that reaches this kind of destination is not installed."""
+
+    code = "missing_driver"
+
+
+class DestinationFailed(Unavailable):
+    """The destination did not do what was asked of it."""
+
+    code = "destination_failed"
+
+
+class InvalidRetention(BadInput):
+    """The rule of what to keep cannot be understood."""
+
+    code = "invalid_retention"
+
+
+class ScratchFailed(GoldenError):
+    """The restore drill in a throw-away database could not be done."""
+
+    code = "scratch_failed"
+
+
+class GitFailed(GoldenError):
+    """The backup could not be committed to git."""
+
+    code = "git_failed"
