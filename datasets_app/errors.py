@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldenproject.kit.errors import BadInput, Conflict, GoldenError, NotFound
+from goldenproject.kit.errors import BadInput, Conflict, GoldenError, NotFound, Unavailable
 
 
 class InvalidJson(BadInput):
@@ -196,3 +196,51 @@ class ExpectedByQueries(Conflict):
     """Test queries expect chunks that would be gone."""
 
     code = "expected_by_queries"
+
+
+class EmbeddingTrouble(Unavailable):
+    """The embedding model did not give usable vectors."""
+
+    code = "embedding_trouble"
+
+
+class WrongDimension(EmbeddingTrouble):
+    """The vectors do not have the dimension of their model."""
+
+    code = "wrong_dimension"
+
+
+class UnknownEmbeddingModel(NotFound):
+    """There is no embedding model of this name."""
+
+    code = "unknown_embedding_model"
+
+
+class NoCurrentModel(Conflict):
+    """No embedding model is the current one."""
+
+    code = "no_current_model"
+
+
+class EmbeddingModelExists(Conflict):
+    """An embedding model of this name exists already."""
+
+    code = "embedding_model_exists"
+
+
+class ModelNotReady(Conflict):
+    """The embedding model does not have all vectors yet."""
+
+    code = "model_not_ready"
+
+
+class EmbeddingRuns(Conflict):
+    """The vectors of this model are being made by another process."""
+
+    code = "embedding_runs"
+
+
+class UnknownMetric(BadInput):
+    """There is no retrieval metric of this name."""
+
+    code = "unknown_metric"
