@@ -244,3 +244,15 @@ class UnknownMetric(BadInput):
     """There is no retrieval metric of this name."""
 
     code = "unknown_metric"
+
+
+class InvalidSearch(BadInput):
+    """The search cannot be done in this way."""
+
+    code = "invalid_search"
+
+
+class IndexBusy(Unavailable):
+    """The lexical index changed again and again while it was read."""
+
+    code = "lexical_index_busy"

@@ -207,6 +207,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 # --- jobs ---------------------------------------------------------------------------------------------------------
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
+# --- embeddings -----------------------------------------------------------------------------------------------------
+GOLDEN_EMBED_THREADS = environment.number("GOLDEN_EMBED_THREADS", 0)  # of the built-in model; 0: one per CPU
+GOLDEN_EMBED_ON_CHANGE = environment.flag("GOLDEN_EMBED_ON_CHANGE", default=True)
+
 # --- import wizard ------------------------------------------------------------------------------------------------
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True  # the triggers' history has every row
