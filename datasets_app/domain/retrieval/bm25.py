@@ -1,0 +1,159 @@
+"""BM25 as Lucene scores it: Robertson, Zaragoza, "The Probabilistic Relevance Framework", 2009, with Lucene's idf.
+
+    score = Σ over the query's terms, repeated ones too: idf · tf / (tf + k1 · (1 - b + b · length / average length))
+    idf = ln(1 + (N - df + 0.5) / (df + 0.5))
+
+Each score is summed in the order of the terms, in float64: it depends on the chunks alone, not on how segments cut them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from datasets_app.domain.retrieval.postings import Postings
+
+K1 = 0.9
+B = 0.4
+
+Numbers = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """What scoring needs of a segment: ids (S16) and lengths (float64) by number, and which chunks are gone.
+
+    `gone` is None when none is.
+    """
+
+    chunk_ids: Ids
+    lengths: Numbers
+    gone: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def alive_count(self) -> int:
+        return len(self.lengths) - (0 if self.gone is None else int(self.gone.sum()))
+
+    @property
+    def alive_length(self) -> float:
+        """Sum of the lengths of the chunks that are there."""
+        return float(self.lengths.sum() if self.gone is None else self.lengths[~self.gone].sum())
+
+
+class Statistics(NamedTuple):
+    """How many chunks there are, and how many terms they have in all."""
+
+    chunk_count: int
+    term_total: float
+
+    @property
+    def average_length(self) -> float:
+        return self.term_total / self.chunk_count if self.chunk_count else 0.0
+
+
+class Scored(NamedTuple):
+    """A chunk, by the 16 bytes of its id, and its score."""
+
+    chunk_id: bytes
+    score: float
+
+
+SegmentPostings = Mapping[str, Postings]
+
+
+def statistics(segments: Iterable[Segment]) -> Statistics:
+    """Return the statistics over the chunks that are there."""
+    count, total = 0, 0.0
+    for segment in segments:
+        count += segment.alive_count
+        total += segment.alive_length
+    return Statistics(count, total)
+
+
+def idf(chunk_count: int, document_frequency: int) -> float:
+    """Return Lucene's inverse document frequency, always above 0 for 0 ≤ df ≤ N."""
+    return math.log(1 + (chunk_count - document_frequency + 0.5) / (document_frequency + 0.5))
+
+
+def top(
+    terms: Sequence[str],
+    segments: Sequence[Segment],
+    postings: Sequence[SegmentPostings],
+    known: Statistics,
+    limit: int,
+) -> list[Scored]:
+    """Return the `limit` best chunks for the query's `terms`, best first; equal scores in the order of their ids.
+
+    `postings[i]` holds, of segment i, the postings of those of the terms that it has. A chunk with none of the terms is
+    not found, so the list may be short.
+    """
+    wanted = sorted(Counter(terms).items())
+    living = [
+        {term: _living(found[term], segment) for term, _ in wanted if term in found}
+        for segment, found in zip(segments, postings, strict=True)
+    ]
+    weights = {
+        term: often
+        * idf(known.chunk_count, sum(len(found[term].numbers) for found in living if term in found))
+        for term, often in wanted
+    }
+    ids, scores = [], []
+    for segment, found in zip(segments, living, strict=True):
+        if not found:
+            continue
+        of_chunk = _scores(segment, found, weights, known.average_length)
+        best = _best(of_chunk, limit)
+        ids.append(segment.chunk_ids[best])
+        scores.append(of_chunk[best])
+    if not ids:
+        return []
+    all_ids, all_scores = np.concatenate(ids), np.concatenate(scores)
+    order = np.lexsort((all_ids, -all_scores))[:limit]
+    raw = all_ids[order].tobytes()
+    return [
+        Scored(raw[16 * place : 16 * place + 16], score)
+        for place, score in enumerate(all_scores[order].tolist())
+    ]
+
+
+def _living(found: Postings, segment: Segment) -> Postings:
+    if segment.gone is None:
+        return found
+    there = ~segment.gone[found.numbers]
+    return Postings(found.numbers[there], found.frequencies[there])
+
+
+def _scores(
+    segment: Segment, found: SegmentPostings, weights: Mapping[str, float], average_length: float
+) -> Numbers:
+    """Return the score of every chunk of a segment, 0 for those without a term."""
+    scores = np.zeros(len(segment.lengths))
+    slope = K1 * B / average_length if average_length else 0.0
+    for term, (numbers, frequencies) in found.items():  # in the order of the terms
+        often = frequencies.astype(np.float64)
+        norm = segment.lengths[numbers]
+        norm *= slope
+        norm += K1 * (1 - B)
+        norm += often
+        often *= weights[term]
+        often /= norm
+        scores[numbers] += often
+    return scores
+
+
+def _best(scores: Numbers, limit: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of the `limit` best scores above 0, and of all that equal the last of them."""
+    found = np.flatnonzero(scores)
+    if len(found) <= limit:
+        return found
+    of_found = scores[found]
+    threshold = np.partition(of_found, len(found) - limit)[len(found) - limit]
+    best: npt.NDArray[np.int64] = found[of_found >= threshold]
+    return best
