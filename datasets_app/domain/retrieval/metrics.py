@@ -1,7 +1,8 @@
 """Retrieval metrics of single queries, by ir_measures (that is trec_eval), and their means.
 
 Names: ndcg@k · precision@k · recall@k · success@k · mrr (reciprocal rank, over all that was retrieved) or mrr@k ·
-map (average precision, over all that was retrieved) or map@k. Each is between 0 and 1.
+map (average precision, over all that was retrieved) or map@k · setprecision@k, which unlike precision@k divides by the
+number of hits where fewer than k were retrieved, as some published evaluations do. Each is between 0 and 1.
 
 Relevance is graded and counts as the gain in nDCG; for the others what is above 0 is relevant. A query without a
 relevant chunk has no metrics: it is skipped and counted, never scored 0.
@@ -23,7 +24,13 @@ Key = TypeVar("Key", bound=Hashable)
 SHARE_PASSED: Final = "pass_rate"
 DEEP: Final = 100
 MAX_CUTOFF: Final = 1000
-_NEEDS_CUTOFF: Final = {"ndcg": "nDCG", "precision": "P", "recall": "R", "success": "Success"}
+_NEEDS_CUTOFF: Final = {
+    "ndcg": "nDCG",
+    "precision": "P",
+    "recall": "R",
+    "success": "Success",
+    "setprecision": "P",
+}
 _MAY_HAVE_CUTOFF: Final = {"mrr": "RR", "map": "AP"}
 _NAME: Final = re.compile(r"(?P<kind>[a-z]+)(?:@(?P<cutoff>[1-9][0-9]{0,3}))?")
 
@@ -41,8 +48,8 @@ def cutoff_of(name: str) -> int | None:
     known = kind in _NEEDS_CUTOFF or kind in _MAY_HAVE_CUTOFF
     if not known or (text is None and kind in _NEEDS_CUTOFF) or int(text or 1) > MAX_CUTOFF:
         raise UnknownMetric(
-            f"Metric: found {name!r}, expected ndcg@k, precision@k, recall@k, success@k, mrr, mrr@k, map or map@k "
-            f"with k from 1 to {MAX_CUTOFF}."
+            f"Metric: found {name!r}, expected ndcg@k, precision@k, recall@k, success@k, mrr, mrr@k, map, map@k or "
+            f"setprecision@k with k from 1 to {MAX_CUTOFF}."
         )
     return int(text) if text else None
 
@@ -73,7 +80,7 @@ def score_queries(
     """
     import ir_measures
 
-    by_measure = {_measure(name): name for name in names}
+    measures = {name: _measure(name) for name in names}
     places = {str(place): key for place, key in enumerate(judgments)}
     qrels, runs, skipped = {}, {}, []
     for place, key in places.items():
@@ -83,11 +90,17 @@ def score_queries(
             continue
         qrels[place] = judged
         runs[place] = _descending(len(rankings.get(key, ())))
-    by_query: dict[Key, dict[str, float]] = {places[place]: {} for place in qrels}
-    for found in ir_measures.iter_calc(list(by_measure), qrels, runs) if qrels and names else ():
-        by_query[places[found.query_id]][by_measure[found.measure]] = float(found.value)
-    ordered = {key: {name: values[name] for name in names} for key, values in by_query.items()}
-    return Scores(ordered, tuple(skipped))
+    values: dict[str, dict[Any, float]] = {place: {} for place in qrels}
+    for found in ir_measures.iter_calc(list(set(measures.values())), qrels, runs) if qrels and names else ():
+        values[found.query_id][found.measure] = float(found.value)
+    by_query = {
+        places[place]: {
+            name: values[place][measure] * _share_of_k(name, len(runs[place]))
+            for name, measure in measures.items()
+        }
+        for place in qrels
+    }
+    return Scores(by_query, tuple(skipped))
 
 
 def _measure(name: str) -> Any:
@@ -97,6 +110,14 @@ def _measure(name: str) -> Any:
     kind = name.partition("@")[0]
     measure = getattr(ir_measures, _NEEDS_CUTOFF.get(kind) or _MAY_HAVE_CUTOFF[kind])
     return measure if cutoff is None else measure @ cutoff
+
+
+def _share_of_k(name: str, retrieved: int) -> float:
+    """Return what a value of trec_eval is multiplied by: precision's divisor is k, setprecision's what was retrieved."""
+    cutoff = cutoff_of(name)
+    if not name.startswith("setprecision") or cutoff is None or not retrieved:
+        return 1.0
+    return cutoff / min(cutoff, retrieved)
 
 
 def _by_rank(judgments: Mapping[Id, int], ranking: Sequence[Id]) -> dict[str, int]:

@@ -90,6 +90,14 @@ def test_score_queries__fewer_hits_than_k__divides_precision_by_k() -> None:
     assert _of({"c1": 1}, ["c1", "c2"], "precision@10") == {"precision@10": pytest.approx(0.1)}
 
 
+def test_score_queries__set_precision__divides_by_what_was_retrieved() -> None:
+    names = ("setprecision@3", "precision@3", "setprecision@1")
+    assert _of({"c1": 1}, ["c1", "c2"], *names) == pytest.approx(
+        {"setprecision@3": 1 / 2, "precision@3": 1 / 3, "setprecision@1": 1}
+    )
+    assert _of({"c1": 1}, [], *names) == dict.fromkeys(names, 0.0)
+
+
 def test_score_queries__no_queries__gives_nothing() -> None:
     assert score_queries({}, {}, ["mrr"]).by_query == {}
 
