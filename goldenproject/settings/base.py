@@ -104,6 +104,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = environment.number("GOLDEN_MAX_REQUEST_MB", 20) * 
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # bulk actions on many rows of a list
 GOLDEN_MAX_UPLOAD_BYTES = environment.number("GOLDEN_MAX_UPLOAD_MB", 512) * 1024 * 1024
 
+# --- sources of the corpus ----------------------------------------------------------------------------------------
+GOLDEN_URL_PLACEHOLDERS = environment.patterns("GOLDEN_URL_PLACEHOLDERS")  # more of what no source's URL may match
+GOLDEN_SOURCE_PORTS = environment.words("GOLDEN_SOURCE_PORTS", "80,443")  # on which sources are fetched again
+
 # --- people -------------------------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # first: it refuses the locked out before a password is looked at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -21,6 +22,19 @@ def text(name: str, default: str) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """Return a comma-separated list without blanks."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def patterns(name: str) -> list[str]:
+    """Return regular expressions that blanks divide; one may begin with `!`. Raises ImproperlyConfigured."""
+    found = text(name, "").split()
+    for entry in found:
+        try:
+            re.compile(entry.removeprefix("!"))
+        except re.error as error:
+            raise ImproperlyConfigured(
+                f"{name}: found {entry!r}, expected a regular expression ({error})."
+            ) from error
+    return found
 
 
 def number(name: str, default: int) -> int:
