@@ -23,7 +23,7 @@ from exports_app.backup.packing import archive_moment
 from exports_app.errors import DestinationFailed, MissingDriver, NoBackup, UnknownDestination
 from goldenproject.kit.errors import GoldenError
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://")
 _ATOMIC_PUT = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"}
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
@@ -58,7 +58,7 @@ def shown(place: str) -> str:
     if not is_url(place):
         return place
     try:
-        parts = urlsplit(place)
+        parts = urlsplit(place.rpartition("::")[2])
     except ValueError:
         return _SCHEME.match(place)[0] + "…"  # type: ignore[index]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -242,7 +242,7 @@ def _cleared(place: str, text: str) -> str:
         return text
     try:
         parts = urlsplit(place)
-        found = [parts.username, parts.password, parts.query, parts.netloc.rpartition("@")[0]]
+        found = [parts.password, parts.query, parts.netloc.rpartition("@")[0]]
     except ValueError:
         return "the address cannot be read"
     hidden = {form for secret in found if secret for form in (secret, unquote(secret))}

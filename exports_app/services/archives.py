@@ -194,6 +194,10 @@ class Source:
     folder: Path
     shown: str
 
+    def named(self, text: str) -> str:
+        """Return a message with the source in the place of the temporary folder, which nobody knows."""
+        return text.replace(str(self.folder), self.shown)
+
 
 @contextmanager
 def opened_source(place: str, at: str = "") -> Iterator[Source]:
@@ -219,7 +223,12 @@ def opened_source(place: str, at: str = "") -> Iterator[Source]:
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as temporary:
         with layout.clear_disk_errors(Path(temporary)), destination.reading(name) as stream:
             unpack(stream, Path(temporary), secrets_of(os.environ), told)
-        yield Source(Path(temporary), told)
+        source = Source(Path(temporary), told)
+        try:
+            yield source
+        except GoldenError as error:
+            error.message = source.named(error.message)
+            raise
 
 
 def _is_backup_folder(folder: Path) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from exports_app.backup.dumping import is_dump
 from exports_app.backup.layout import MAIN
+from exports_app.services.archives import opened_source
 from exports_app.services.dumps import restore_dump
 from exports_app.services.restores import (
     ON_CONFLICT,
@@ -29,7 +31,17 @@ class Command(GoldenCommand):
     )
 
     def add_command_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("directory", metavar="DIR", help="the folder that golden_backup wrote")
+        parser.add_argument(
+            "source",
+            metavar="SOURCE",
+            help="the folder that golden_backup wrote, an archive, or a folder or URL of archives (the newest is taken)",
+        )
+        parser.add_argument(
+            "--at",
+            default="",
+            metavar="WHEN",
+            help="of several archives: the newest at this time, or its name",
+        )
         parser.add_argument(
             "--replace",
             action="store_true",
@@ -51,7 +63,6 @@ class Command(GoldenCommand):
         parser.add_argument("--safety-dir", metavar="DIR", help="where safety backups go")
 
     def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
-        directory = Path(options["directory"]).absolute()
         chosen = RestoreOptions(
             replace=options["replace"],
             on_conflict=options["on_conflict"],
@@ -61,7 +72,10 @@ class Command(GoldenCommand):
         )
         if chosen.replace and chosen.on_conflict != "error":
             raise UsageError("--replace leaves nothing that --on-conflict could be about.")
-        result = self._restore(directory, actor, chosen, options["format"])
+        with opened_source(options["source"], options["at"]) as source:
+            chosen = replace(chosen, source=source.shown)
+            found = self._restore(source.folder, actor, chosen, options["format"])
+        result = replace(found, directory=source.shown)
         document, text, code = result.document(), as_text(result), EXIT_FINDINGS if result.findings else 0
         if not result.dry_run:
             verification = verify_installation(check_backup=False)

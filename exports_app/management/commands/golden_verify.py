@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
+from exports_app.services.archives import opened_source
 from exports_app.services.verification import verify_directory, verify_installation
 from goldenproject.kit.commands import EXIT_FAILED, GoldenCommand, Outcome
 
@@ -17,7 +17,18 @@ class Command(GoldenCommand):
     )
 
     def add_command_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("directory", nargs="?", metavar="DIR", help="a folder that golden_backup wrote")
+        parser.add_argument(
+            "source",
+            nargs="?",
+            metavar="SOURCE",
+            help="a folder that golden_backup wrote, an archive, or a folder or URL of archives (the newest is taken)",
+        )
+        parser.add_argument(
+            "--at",
+            default="",
+            metavar="WHEN",
+            help="of several archives: the newest at this time, or its name",
+        )
         parser.add_argument(
             "--deep", action="store_true", help="read everything, not only what changed since the last run"
         )
@@ -25,7 +36,7 @@ class Command(GoldenCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
-        if options["directory"]:  # find no actor: a file is verified without any database
+        if options["source"]:  # find no actor: a file is verified without any database
             outcome = self.run(actor=None, options=options)
             self._show(outcome)
             self._exit_code = outcome.exit_code
@@ -34,10 +45,10 @@ class Command(GoldenCommand):
 
     def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
         with self.progress("Verifying") as report:
-            if options["directory"]:
-                result = verify_directory(
-                    Path(options["directory"]).absolute(), deep=options["deep"], progress=report
-                )
+            if options["source"]:
+                with opened_source(options["source"], options["at"]) as source:
+                    result = verify_directory(source.folder, deep=options["deep"], progress=report)
+                    result.errors = [source.named(text) for text in result.errors]
             else:
                 result = verify_installation(deep=options["deep"], actor=actor)
         failed = not result.valid or (options["strict"] and bool(result.warnings))
