@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -37,11 +38,11 @@ class Segment:
     lengths: Numbers
     gone: npt.NDArray[np.bool_] | None = None
 
-    @property
+    @cached_property
     def alive_count(self) -> int:
         return len(self.lengths) - (0 if self.gone is None else int(self.gone.sum()))
 
-    @property
+    @cached_property
     def alive_length(self) -> float:
         """Sum of the lengths of the chunks that are there."""
         return float(self.lengths.sum() if self.gone is None else self.lengths[~self.gone].sum())
@@ -82,6 +83,14 @@ def idf(chunk_count: int, document_frequency: int) -> float:
     return math.log(1 + (chunk_count - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
+def living(found: Postings, segment: Segment) -> Postings:
+    """Return the postings of those chunks that are there."""
+    if segment.gone is None:
+        return found
+    there = ~segment.gone[found.numbers]
+    return Postings(found.numbers[there], found.frequencies[there])
+
+
 def top(
     terms: Sequence[str],
     segments: Sequence[Segment],
@@ -91,21 +100,18 @@ def top(
 ) -> list[Scored]:
     """Return the `limit` best chunks for the query's `terms`, best first; equal scores in the order of their ids.
 
-    `postings[i]` holds, of segment i, the postings of those of the terms that it has. A chunk with none of the terms is
+    `postings[i]` holds, of segment i, the postings (those of living chunks: see `living`) of the terms that it has; it
+    may hold other terms too. A chunk with none of the terms is
     not found, so the list may be short.
     """
     wanted = sorted(Counter(terms).items())
-    living = [
-        {term: _living(found[term], segment) for term, _ in wanted if term in found}
-        for segment, found in zip(segments, postings, strict=True)
-    ]
     weights = {
-        term: often
-        * idf(known.chunk_count, sum(len(found[term].numbers) for found in living if term in found))
+        term: often * idf(known.chunk_count, sum(len(of[term].numbers) for of in postings if term in of))
         for term, often in wanted
     }
     ids, scores = [], []
-    for segment, found in zip(segments, living, strict=True):
+    for segment, of_segment in zip(segments, postings, strict=True):
+        found = {term: of_segment[term] for term in weights if term in of_segment}
         if not found:
             continue
         of_chunk = _scores(segment, found, weights, known.average_length)
@@ -121,13 +127,6 @@ def top(
         Scored(raw[16 * place : 16 * place + 16], score)
         for place, score in enumerate(all_scores[order].tolist())
     ]
-
-
-def _living(found: Postings, segment: Segment) -> Postings:
-    if segment.gone is None:
-        return found
-    there = ~segment.gone[found.numbers]
-    return Postings(found.numbers[there], found.frequencies[there])
 
 
 def _scores(

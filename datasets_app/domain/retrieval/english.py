@@ -1,13 +1,16 @@
-"""English text as search terms, the way of Lucene's EnglishAnalyzer.
+"""English text, with names of code in it, as search terms: Lucene's EnglishAnalyzer and its word delimiter.
 
 Words are found by the rules of Unicode's UAX #29 as far as European scripts need them; possessives lose their 's;
-everything is lower case; the 33 stop words go; the rest is stemmed by Porter's algorithm (Porter 1980).
+everything is lower case; the 33 stop words go; the rest is stemmed by Porter's algorithm (Porter 1980). A compound name
+(os.path, ref_count, DiffExecutor) is a term, and so is each of its parts, as with Lucene's WordDelimiterGraphFilter
+that keeps the original: who asks for "path" finds "os.path".
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from itertools import chain
 from typing import Any
 
 _STOP_WORDS = """
@@ -30,47 +33,61 @@ _UNICODE = re.compile(
     rf"[{_IDEOGRAPH}]|{_RUN}(?:(?:(?<={_LETTER})[.'’:·](?={_LETTER})|(?<=\d)[.,;'’](?=\d)){_RUN})*"
 )
 _ASCII = re.compile(
-    r"[a-z0-9_]+(?:(?:(?<=[a-z])[.':](?=[a-z])|(?<=[0-9])[.,;'](?=[0-9]))[a-z0-9_]+)*", re.ASCII
+    r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[.':](?=[A-Za-z])|(?<=[0-9])[.,;'](?=[0-9]))[A-Za-z0-9_]+)*", re.ASCII
 )
+_POSSESSIVES = ("'s", "’s", "'S", "’S")
+_DELIMITER = re.compile(r"[._:·]+")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
-class _Terms(dict[str, str]):
-    """Maps a token to its term, "" for a stop word; what was not seen yet is worked out, by one thread at a time."""
+class _Terms(dict[str, tuple[str, ...]]):
+    """Maps a token to its terms; what was not seen yet is worked out, by one thread at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stemmer: Any = None
 
-    def __missing__(self, token: str) -> str:
+    def __missing__(self, token: str) -> tuple[str, ...]:
         with self._lock:
             if self._stemmer is None:
                 import Stemmer
 
                 self._stemmer = Stemmer.Stemmer("porter", 0)
-            term = self._term(token)
+            found = self._terms(token)
             if len(self) >= _CACHED_TOKENS:
                 self.clear()
-            self[token] = term
-        return term
+            self[token] = found
+        return found
 
-    def _term(self, token: str) -> str:
-        word = token[:-2] if token.endswith(("'s", "’s")) else token
-        if word in STOP_WORDS or not word.strip("_"):
+    def _terms(self, token: str) -> tuple[str, ...]:
+        if len(token) > MAX_TOKEN:
+            pieces = (token[start : start + MAX_TOKEN] for start in range(0, len(token), MAX_TOKEN))
+            return tuple(chain.from_iterable(map(self._terms, pieces)))
+        word = token[:-2] if token.endswith(_POSSESSIVES) else token
+        return tuple(term for term in map(self._stem, (word, *_parts(word))) if term)
+
+    def _stem(self, word: str) -> str:
+        lowered = word.lower()
+        if lowered in STOP_WORDS or not lowered.strip("_"):
             return ""
-        return str(self._stemmer.stemWord(word))
+        return str(self._stemmer.stemWord(lowered))
 
 
-_term_of = _Terms()
+_terms_of = _Terms()
 
 
 def terms(text: str) -> list[str]:
     """Return the terms of `text` in their order, repeated as often as they occur; [] when it has none."""
-    lowered = text.lower()
-    tokens = (_ASCII if lowered.isascii() else _UNICODE).findall(lowered)
-    if len(lowered) > MAX_TOKEN and any(len(token) > MAX_TOKEN for token in tokens):
-        tokens = [piece for token in tokens for piece in _pieces(token)]
-    return [term for term in map(_term_of.__getitem__, tokens) if term]
+    tokens = (_ASCII if text.isascii() else _UNICODE).findall(text)
+    return list(chain.from_iterable(map(_terms_of.__getitem__, tokens)))
 
 
-def _pieces(token: str) -> list[str]:
-    return [token[start : start + MAX_TOKEN] for start in range(0, len(token), MAX_TOKEN)]
+def _parts(word: str) -> list[str]:
+    """Return the parts of a compound name; [] when the word is none."""
+    if not word.isascii():
+        parts = [part for part in _DELIMITER.split(word) if part]
+    elif "_" in word or "." in word or any(map(str.isupper, word[1:])):
+        parts = _PART.findall(word)
+    else:
+        return []
+    return [] if parts == [word] else parts

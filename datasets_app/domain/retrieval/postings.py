@@ -135,17 +135,14 @@ def merged(parts: Sequence[MergePart]) -> PackedSegment:
     keys, frequencies = [_NONE], [np.zeros(0, np.uint16)]
     offset = 0
     for part in parts:
+        staying = int(part.stays.sum())
         new_number = np.full(len(part.stays), -1, np.int64)
-        new_number[part.stays] = place[offset : offset + int(part.stays.sum())]
-        offset += int(part.stays.sum())
-        for found in part.terms:
-            numbers, often = unpack(found.document_frequency, found.packed)
-            now = new_number[numbers]
-            kept = now >= 0
-            if kept.any():
-                term = vocabulary.setdefault(found.term, len(vocabulary))
-                keys.append(now[kept].astype(np.uint64) | np.uint64(term << _NUMBER_BITS))
-                frequencies.append(often[kept].astype(np.uint16))
+        new_number[part.stays] = place[offset : offset + staying]
+        offset += staying
+        for width, found in _by_width(part.terms).items():
+            part_keys, part_frequencies = _all_postings(found, width, new_number, vocabulary)
+            keys.append(part_keys)
+            frequencies.append(part_frequencies)
     all_keys, all_frequencies = np.concatenate(keys), np.concatenate(frequencies)
     by_key = np.argsort(all_keys, kind="stable")
     terms = _pack(list(vocabulary), all_keys[by_key], all_frequencies[by_key])
@@ -153,6 +150,35 @@ def merged(parts: Sequence[MergePart]) -> PackedSegment:
 
 
 _NONE = np.zeros(0, np.uint64)
+
+
+def _by_width(terms: Iterable[TermPostings]) -> dict[int, list[TermPostings]]:
+    """Sort terms by how many bytes each of their postings has: 3 or 4."""
+    found: dict[int, list[TermPostings]] = {3: [], 4: []}
+    for term in terms:
+        found[len(term.packed) // term.document_frequency].append(term)
+    return found
+
+
+def _all_postings(
+    terms: Sequence[TermPostings],
+    width: int,
+    new_number: npt.NDArray[np.int64],
+    vocabulary: dict[str, int],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint16]]:
+    """Return the keys (number of the term, new number of the chunk) and frequencies of the postings that stay."""
+    numbers = np.frombuffer(b"".join(term.packed[: 2 * term.document_frequency] for term in terms), "<u2")
+    often = np.frombuffer(
+        b"".join(term.packed[2 * term.document_frequency :] for term in terms), "u1" if width == 3 else "<u2"
+    )
+    of_term = np.repeat(
+        np.array([vocabulary.setdefault(term.term, len(vocabulary)) for term in terms], np.uint64),
+        [term.document_frequency for term in terms],
+    )
+    now = new_number[numbers]
+    kept = now >= 0
+    keys = (of_term[kept] << np.uint64(_NUMBER_BITS)) | now[kept].astype(np.uint64)
+    return keys, often[kept].astype(np.uint16)
 
 
 def _starts(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
