@@ -256,3 +256,21 @@ class IndexBusy(Unavailable):
     """The lexical index changed again and again while it was read."""
 
     code = "lexical_index_busy"
+
+
+class IndexNeedsOwner(Conflict):
+    """Only the owner of the tables can make an index."""
+
+    code = "index_needs_owner"
+
+
+class SourceRefused(BadInput):
+    """This source may not be fetched: its address is not public."""
+
+    code = "source_refused"
+
+
+class SourceUnreachable(Unavailable):
+    """The source could not be fetched."""
+
+    code = "source_unreachable"
