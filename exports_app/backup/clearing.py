@@ -7,7 +7,18 @@ from typing import Any
 
 import psycopg
 
-from exports_app.backup.tables import BY_NAME, SECTIONS
+from exports_app.backup.tables import BY_NAME, SECTIONS, saved_tables
+
+# Vectors stay: they belong to texts, and what comes in may have the same ones.
+_REBUILT = (
+    "node",
+    "worktreecount",
+    "importbatch",
+    "stagedrow",
+    "lexicalsegment",
+    "lexicalterm",
+    "changedchunk",
+)
 
 
 def wipe(cursor: psycopg.Cursor[Any]) -> None:
@@ -16,8 +27,8 @@ def wipe(cursor: psycopg.Cursor[Any]) -> None:
     Good runs of verify are forgotten too: what they covered is gone.
     """
     kept = ("datasets_app_dataset", "datasets_app_exampletype", "datasets_app_auditevent")
-    tables = [s.table for s in SECTIONS if s.table not in kept]
-    tables += [f"datasets_app_{name}" for name in ("node", "worktreecount", "importbatch", "stagedrow")]
+    tables = [table for table in saved_tables() if table not in kept]
+    tables += [f"datasets_app_{name}" for name in _REBUILT]
     cursor.execute("TRUNCATE " + ", ".join(tables))
     cursor.execute("DELETE FROM datasets_app_dataset")  # jobs point at datasets, so no TRUNCATE
     cursor.execute("DELETE FROM datasets_app_exampletype")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from exports_app.backup.opened import ANOTHER_COPY, Backup, Part, parsed_time
+from exports_app.backup.analyses import ANALYSIS_KEYS, DETAILS, DOCUMENTS, exact, rendered
+from exports_app.backup.opened import ANOTHER_COPY, Backup, DocumentPart, Part, check_version, parsed_time
 from exports_app.backup.record_checks import RecordChecker
 from exports_app.backup.records import seal
 from exports_app.backup.tables import BY_NAME
@@ -32,16 +33,35 @@ def read_document(backup: Backup, reason: str) -> None:
             hint=f"The file was changed or laid out anew. {ANOTHER_COPY}",
         )
     backup.version = document.get("version", "")
+    check_version(backup.version, backup.main)
     backup.created_at = parsed_time(document.get("created_at"))
     backup.totals = document.get("metadata", {})
-    backup.analyses = document.get("analyses", [])
     if "analyses" not in document or "metadata" not in document:
         missing = "analyses" if "analyses" not in document else "metadata"
         raise InvalidBackup(f"{backup.main}: the field “{missing}” is missing.")
-    for name in document.keys() & (BY_NAME.keys() | {"people"}):
+    exactly = exact(text)
+    for name in DOCUMENTS:
+        if name in document:
+            backup.documents[name] = _documents_in_memory(backup, name, document[name], exactly[name])
+    for name in document.keys() & (BY_NAME.keys() | {"people", DETAILS}):
         backup.parts[name] = [_part_in_memory(backup, name, document[name])]
         if name == "people":
             backup.people = [record["name"] for record in document[name]]
+
+
+def _documents_in_memory(backup: Backup, name: str, documents: Any, exactly: Any) -> DocumentPart:
+    """Return the analyses as our own layout has them; `exactly` are the same with each number as it is written."""
+    if not isinstance(documents, list):
+        raise InvalidBackup(f"{backup.main}: “{name}” is no list.")
+    backup.census.begin(name)
+    records = []
+    for number, document in enumerate(documents):
+        backup.census.add(b"", document, f"{backup.main}: {name}[{number}]")
+        try:
+            records.append(rendered({key: exactly[number][key] for key in ANALYSIS_KEYS}))
+        except TypeError as error:  # a lone surrogate: JSON can write what no text can hold
+            raise InvalidBackup(f"{backup.main}: {name}[{number}]: {error}.") from error
+    return DocumentPart(len(records), memory=tuple(records))
 
 
 def _part_in_memory(backup: Backup, name: str, records: Any) -> Part:
@@ -52,6 +72,8 @@ def _part_in_memory(backup: Backup, name: str, records: Any) -> Part:
     for number, record in enumerate(records):
         if isinstance(record, dict):
             record.pop("crc32", None)
+            if name == DETAILS:
+                record["analysis_crc32"] = None  # of a layout that this file does not have
         line = seal(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
         checker.check(line, f"{backup.main}: {name}[{number}]")
         lines.append(line)

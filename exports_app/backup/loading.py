@@ -17,9 +17,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 
+from exports_app.backup.corpus_loading import CorpusChoice, CorpusLoader, condition
+from exports_app.backup.first_history import begin_histories
 from exports_app.backup.indexes import dropped_indexes
 from exports_app.backup.opened import Backup, Part
-from exports_app.backup.tables import BY_NAME, SECTIONS, Column, Section, id_spaces
+from exports_app.backup.tables import CORPUS_SECTIONS, SECTIONS, Column, Section, id_spaces
 from exports_app.backup.writing import CSV
 from goldenproject.kit.read_ahead import batches_ahead
 
@@ -43,6 +45,7 @@ class Plan:
 
     datasets: frozenset[uuid.UUID] | None = None
     types: dict[int, int] = field(default_factory=dict)
+    on_conflict: str = "error"  # of analyses and test queries
 
     @property
     def whole(self) -> bool:
@@ -61,8 +64,10 @@ class Loader:
         self._progress = progress
         self._offsets: dict[str, int] = {}
         self._done = 0
-        self._expected = sum(backup.count(s.name) for s in SECTIONS)
+        self._expected = sum(backup.count(s.name) for s in SECTIONS) + backup.census.analyses
         self.new_people: list[str] = []
+        self.corpus = CorpusChoice(plan.whole, plan.on_conflict)
+        self._corpus = CorpusLoader(cursor, backup, self.corpus, self._stage, self._step)
 
     def load(self) -> dict[str, int]:
         """Load all and return how many rows each section added."""
@@ -71,13 +76,30 @@ class Loader:
         if not self._plan.whole:
             self._find_offsets()
             self._make_scopes()
-            added = {section.name: self._load_section(section) for section in SECTIONS}
+        self._corpus.prepare()
+        if not self._plan.whole:
+            added = self._load_sections()
         else:
             with dropped_indexes(self._cursor):
-                added = {section.name: self._load_section(section) for section in SECTIONS}
+                added = self._load_sections()
+        self._corpus.refuse_lost_expectations()
+        begin_histories(self._cursor)
         self._set_sequences()
         self._count_rows()
         return added
+
+    def _load_sections(self) -> dict[str, int]:
+        added = {}
+        for section in SECTIONS:
+            added[section.name] = self._load_section(section)
+            if section.name == "corpora":
+                added |= self._corpus.load_analyses()
+        return added
+
+    def _step(self, count: int) -> None:
+        self._done += count
+        if self._progress is not None:
+            self._progress(min(self._done, self._expected), self._expected)
 
     # names ---------------------------------------------------------------------------------------------------------
 
@@ -131,13 +153,16 @@ class Loader:
             self._cursor.execute(f"CREATE TEMP TABLE golden_scope_{kind} (id bigint) ON COMMIT DROP")
             number = "uuid" if parent == "dataset" else "bigint"
             for name in names:
-                self._stage(BY_NAME[name])
+                self._stage(name)
                 self._cursor.execute(
                     f"INSERT INTO golden_scope_{kind} SELECT DISTINCT (doc->>'id')::bigint FROM golden_stage "
                     f"WHERE (doc->>'{parent}_id')::{number} IN (SELECT id FROM golden_scope_{parent})"
                 )
 
     def _condition(self, section: Section) -> str:
+        if section.name in CORPUS_SECTIONS:
+            runs = self._offsets.get("RetrievalRun", 0)
+            return condition(section.name, whole=self._plan.whole).format(offset=runs)
         if self._plan.whole:
             return ""
         if section.name == "example_types":
@@ -156,7 +181,7 @@ class Loader:
     # sections ------------------------------------------------------------------------------------------------------
 
     def _load_section(self, section: Section) -> int:
-        self._stage(section)
+        self._stage(section.name)
         if section.name == "blobs":
             self._cursor.execute(
                 "INSERT INTO datasets_app_blob (hash, body) "
@@ -166,18 +191,16 @@ class Loader:
             self._cursor.execute(self._insert_sql(section))
         return self._cursor.rowcount
 
-    def _stage(self, section: Section) -> None:
+    def _stage(self, name: str) -> None:
         self._cursor.execute("DROP TABLE IF EXISTS golden_stage")
         self._cursor.execute("CREATE TEMP TABLE golden_stage (doc json, search_text text) ON COMMIT DROP")
-        searchable = section.name == "examples"
+        searchable = name == "examples"
         into = "golden_stage" if searchable else "golden_stage (doc)"
-        for part in self._backup.parts.get(section.name, []):
+        for part in self._backup.parts.get(name, []):
             with self._cursor.copy(f"COPY {into} FROM STDIN {CSV}") as copy:  # type: ignore[arg-type]
                 for block in _searchable_blocks(part) if searchable else _blocks(part):
                     copy.write(block)
-            self._done += part.count
-            if self._progress is not None:
-                self._progress(min(self._done, self._expected), self._expected)
+            self._step(part.count)
 
     def _insert_sql(self, section: Section) -> str:
         """The statement that makes rows of the staged lines; a temporary table (golden_shape) types their fields."""
@@ -212,6 +235,8 @@ class Loader:
             return f"decode({field_}, 'hex')"
         if column.required_json:
             return f"coalesce({field_}, 'null'::jsonb)"
+        if column.column == "corpus_id" and not self._plan.whole:
+            return f"coalesce((SELECT new FROM golden_corpus m WHERE m.old = {field_}), {field_})"
         offset = self._offsets.get(column.space, 0)
         if column.space == "ExampleType" and not self._plan.whole:
             return f"coalesce((SELECT new FROM golden_type m WHERE m.old = {field_}), {field_} + {offset})"

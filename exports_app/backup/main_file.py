@@ -7,8 +7,24 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
+import orjson
+
 from exports_app.backup import layout
-from exports_app.backup.opened import ANOTHER_COPY, READ_BYTES, Backup, Part, loaded, parsed_time
+from exports_app.backup.analyses import DOCUMENTS
+from exports_app.backup.opened import (
+    ANOTHER_COPY,
+    DOCUMENT_ENDS,
+    LIST_END,
+    READ_BYTES,
+    Backup,
+    DocumentPart,
+    Part,
+    check_version,
+    joined_record,
+    loaded,
+    parsed_time,
+    read_record,
+)
 from exports_app.backup.record_checks import RecordChecker
 from exports_app.errors import DamagedBackup, InvalidBackup
 
@@ -47,10 +63,7 @@ class MainFileScan:
     def _next(self, *, hashed: bool = True) -> bytes:
         line = next(self._lines, b"")
         if not line:
-            raise DamagedBackup(
-                f"{self._backup.main}: the file ends after line {self._number}, in the middle of the document.",
-                hint=ANOTHER_COPY,
-            )
+            raise self._broken_off()
         self._number += 1
         self._offset += len(line)
         if hashed:
@@ -68,14 +81,20 @@ class MainFileScan:
             return True
         if name != "created_at":
             self._hash.update(line)
-        if rest == b"[":
+        if rest == b"[" and name in DOCUMENTS:
+            self._documents(name)
+        elif rest == b"[":
             self._section(name)
+        elif rest == b"[]," and name in DOCUMENTS:
+            self._backup.documents[name] = DocumentPart(0)
         elif rest == b"[],":
             self._backup.parts.setdefault(name, [])
         elif rest == b"{":
             self._object(name)
         elif rest.startswith(b'"') and rest.endswith(b'",'):
             self._header[name] = loaded(rest[:-1], f"{self._backup.main}:{self._number}")
+            if name == "version":
+                check_version(self._header[name], self._backup.main)
         else:
             raise AnotherLayout(f"line {self._number}")
         return False
@@ -87,6 +106,44 @@ class MainFileScan:
             if len(text) > READ_BYTES:
                 raise AnotherLayout(f"line {self._number}")
         self._header[name] = loaded(text + b"}", f"{self._backup.main}:{self._number}")
+
+    def _documents(self, name: str) -> None:
+        start, first, count = self._offset, self._number + 1, 0
+        census = self._backup.census
+        census.begin(name)
+        while True:
+            lines = read_record(self._lines)
+            number = self._number + 1
+            self._number += len(lines)
+            text = b"".join(lines)
+            self._offset += len(text)
+            self._hash.update(text)
+            if lines == [LIST_END]:
+                break
+            if not lines or lines[-1] not in (*DOCUMENT_ENDS, LIST_END):
+                if lines[-2:-1] == [b"  ]\n"]:  # the last key of another tool's file
+                    raise AnotherLayout(f"line {self._number}")
+                raise self._broken_off()
+            if lines[0] != b"    {\n" or lines[-1] == LIST_END:
+                raise AnotherLayout(f"line {number}")
+            record = joined_record(lines)
+            census.add(record, self._document(record, number), f"{self._backup.main}: {name}[{count}]")
+            count += 1
+        self._backup.documents[name] = DocumentPart(count, self._backup.main, start, first)
+
+    def _document(self, record: bytes, number: int) -> Any:
+        try:
+            return orjson.loads(record)
+        except orjson.JSONDecodeError as error:
+            raise DamagedBackup(
+                f"{self._backup.main}:{number}: no JSON ({error}).", hint=ANOTHER_COPY
+            ) from error
+
+    def _broken_off(self) -> DamagedBackup:
+        return DamagedBackup(
+            f"{self._backup.main}: the file ends after line {self._number}, in the middle of the document.",
+            hint=ANOTHER_COPY,
+        )
 
     def _section(self, name: str) -> None:
         start, first = self._offset, self._number + 1

@@ -7,15 +7,19 @@ tool, in any layout of JSON, is read as a whole; it has no checksums then.
 from __future__ import annotations
 
 import json
-import re
+import uuid
 from pathlib import Path
 
+import orjson
+
 from exports_app.backup import layout
+from exports_app.backup.analyses import DETAILS
+from exports_app.backup.census import Ids
 from exports_app.backup.foreign_file import read_document
 from exports_app.backup.main_file import AnotherLayout, MainFileScan
-from exports_app.backup.opened import ANOTHER_COPY, Backup
+from exports_app.backup.opened import ANOTHER_COPY, Backup, check_version
 from exports_app.backup.shard_checks import check_shard_list
-from exports_app.errors import DamagedBackup, InvalidBackup, NewerBackup
+from exports_app.errors import DamagedBackup, InvalidBackup
 
 
 def open_backup(folder: Path) -> Backup:
@@ -28,22 +32,18 @@ def open_backup(folder: Path) -> Backup:
     try:
         MainFileScan(backup).run()
     except AnotherLayout as reason:
+        backup = Backup(folder, backup.main)
         read_document(backup, str(reason))
     _check_header(backup)
     check_shard_list(backup)
+    backup.census.refuse_repeated(backup.main)
     _read_metadata(backup)
     return backup
 
 
 def _check_header(backup: Backup) -> None:
     where = str(backup.main)
-    if not isinstance(backup.version, str) or not re.fullmatch(r"\d+\.\d+", backup.version):
-        raise InvalidBackup(f"{where}: found the version {backup.version!r}, expected one like “1.0”.")
-    if tuple(map(int, backup.version.split("."))) > (1, 0):
-        raise NewerBackup(
-            f"{where}: the backup has format {backup.version}; this version reads up to 1.0.",
-            hint="Update golden datasets, then restore.",
-        )
+    check_version(backup.version, backup.main)
     if backup.created_at is None:
         raise InvalidBackup(f"{where}: “created_at” is missing or no time, expected ISO 8601 in UTC.")
     if not isinstance(backup.totals, dict):
@@ -52,34 +52,6 @@ def _check_header(backup: Backup) -> None:
         value = backup.totals.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InvalidBackup(f"{where}: metadata.{name} is {value!r}, expected a count.")
-    _check_analyses(backup)
-
-
-_ANALYSIS_FIELDS = {
-    "id": str,
-    "url": str,
-    "content_type": str,
-    "status": str,
-    "created_at": str,
-    "findings": list,
-    "chunks": list,
-}
-
-
-def _check_analyses(backup: Backup) -> None:
-    if not isinstance(backup.analyses, list):
-        raise InvalidBackup(f"{backup.main}: “analyses” is no list.")
-    seen: set[str] = set()
-    for number, analysis in enumerate(backup.analyses):
-        place = f"{backup.main}: analyses[{number}]"
-        if not isinstance(analysis, dict):
-            raise InvalidBackup(f"{place} is no object.")
-        for name, kind in _ANALYSIS_FIELDS.items():
-            if not isinstance(analysis.get(name), kind):
-                raise InvalidBackup(f"{place}: “{name}” is missing or no {kind.__name__}.")
-        if analysis["id"] in seen:
-            raise InvalidBackup(f"{place}: duplicate record: id {analysis['id']} occurs twice.")
-        seen.add(analysis["id"])
 
 
 def _read_metadata(backup: Backup) -> None:
@@ -102,14 +74,22 @@ def _read_metadata(backup: Backup) -> None:
 
 
 def findings(backup: Backup) -> list[str]:
-    """Return what is wrong with the content though the file can be trusted: counts that differ."""
+    """Return what is wrong with the content though the file can be trusted.
+
+    Counts that differ, URLs that break the contract, expected chunks that are missing. Raises DamagedBackup (an
+    analysis that does not match its checksum).
+    """
+    backup.census.check_details(backup.lines(DETAILS))
+    backup.census.check_expected(backup.lines("expected_chunks"), _query_ids(backup))
     found = []
     totals = {
         "total_datasets": backup.count("datasets"),
         "total_examples": backup.count("examples"),
         "total_commits": backup.count("commits"),
-        "total_analyses": sum(a["status"] == "completed" for a in backup.analyses),
-        "total_chunks": sum(len(a["chunks"]) for a in backup.analyses if a["status"] == "completed"),
+        "total_test_queries": backup.count("test_queries"),
+        "total_analyses": backup.census.completed,
+        "total_chunks": backup.census.chunks,
+        "total_artifacts": backup.census.artifacts,
     }
     for name, count in totals.items():
         told = backup.totals.get(name)
@@ -119,4 +99,11 @@ def findings(backup: Backup) -> list[str]:
         known = backup.totals.get(name)
         if known is not None and known != told:
             found.append(f"{layout.METADATA}: {name} is {told}, the backup has {known}")
-    return found
+    return found + backup.census.all_findings()
+
+
+def _query_ids(backup: Backup) -> Ids:
+    ids = Ids()
+    for number, line in enumerate(backup.lines("test_queries")):
+        ids.add(uuid.UUID(orjson.loads(line)["id"]), number)
+    return ids

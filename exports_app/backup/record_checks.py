@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from exports_app.backup.analyses import DETAIL_KEYS, DETAILS
 from exports_app.backup.records import checked
 from exports_app.backup.tables import BY_NAME
 from exports_app.errors import InvalidBackup
@@ -16,8 +17,9 @@ class RecordChecker:
 
     def __init__(self, section: str) -> None:
         known = BY_NAME.get(section)
-        self._key = known.key if known else {"people": ("name",), "files": ("path",)}.get(section, ())
-        extra = {"people": ("name",), "files": _FILE_KEYS}.get(section, ())
+        keys = {"people": ("name",), "files": ("path",), DETAILS: ("id",)}
+        self._key = known.key if known else keys.get(section, ())
+        extra = {"people": ("name",), "files": _FILE_KEYS, DETAILS: DETAIL_KEYS}.get(section, ())
         self._required = known.required_keys() if known else extra
         self._seen: set[tuple[Any, ...]] = set()
         self._last: bytes = b""

@@ -16,8 +16,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import models
 
+from exports_app.backup.analyses import IN_DOCUMENTS
+
 # Told by the database itself about backups and restores: not golden data, and it would make each backup differ.
-HOUSEKEEPING = ("backup", "restore", "verify", "backup_change")
+HOUSEKEEPING = ("backup", "backup.retention", "restore", "restore.drill", "verify", "backup_change")
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,15 @@ def _history(name: str, label: str, scope: str) -> Section:
     )
 
 
+_CORPUS_HISTORIES = {
+    "history_corpora": "Corpus",
+    "history_analyses": "Analysis",
+    "history_findings": "Finding",
+    "history_chunks": "Chunk",
+    "history_artifacts": "Artifact",
+    "history_test_queries": "TestQuery",
+    "history_expected_chunks": "ExpectedChunk",
+}
 SECTIONS: tuple[Section, ...] = (
     Section("example_types", "ExampleType", 't.name COLLATE "C"', ("name",)),
     Section("datasets", "Dataset", "t.id", ("id",), scope="id"),
@@ -183,6 +194,27 @@ SECTIONS: tuple[Section, ...] = (
     _history("history_memberships", "HistoricalMembership", "dataset_id"),
     _history("history_quality", "HistoricalExampleQuality", "example_id"),
     _history("history_examples", "HistoricalExample", "branch_id"),
+    Section("corpora", "Corpus", 't.name COLLATE "C"', ("id",)),
+    Section("source_checks", "SourceCheck", "t.analysis_id", ("analysis_id",), bulk=True, by_prefix=True),
+    Section("test_queries", "TestQuery", "t.id", ("id",), bulk=True, by_prefix=True),
+    Section(
+        "expected_chunks",
+        "ExpectedChunk",
+        "t.query_id, t.chunk_id",
+        ("query_id", "chunk_id"),
+        bulk=True,
+        by_prefix=True,
+    ),
+    Section("retrieval_runs", "RetrievalRun", "t.id", ("id",)),
+    Section(
+        "retrieval_results",
+        "RetrievalResult",
+        "t.query_id, t.run_id",
+        ("query_id", "run_id"),
+        bulk=True,
+        by_prefix=True,
+    ),
+    *(_history(name, f"Historical{label}", "") for name, label in _CORPUS_HISTORIES.items()),
     Section(
         "audit_events",
         "AuditEvent",
@@ -194,10 +226,26 @@ SECTIONS: tuple[Section, ...] = (
         where=f"t.action NOT IN {HOUSEKEEPING!r}",
     ),
 )
+CORPUS_SECTIONS = (
+    "corpora",
+    "source_checks",
+    "test_queries",
+    "expected_chunks",
+    "retrieval_runs",
+    "retrieval_results",
+    *_CORPUS_HISTORIES,
+)
 BY_NAME = {section.name: section for section in SECTIONS}
 
+# What retrieval makes of the corpus, and how the installation reaches its embedding models.
+DERIVED = ("EmbeddingModel", "Embedding", "LexicalSegment", "LexicalTerm", "ChangedChunk")
 # Rebuilt on restore, or no golden data: trees, row counts; staged imports, jobs and tokens belong to the installation.
-NOT_IN_BACKUP = ("Node", "WorktreeCount", "ImportBatch", "StagedRow", "JobRun", "ApiToken")
+NOT_IN_BACKUP = ("Node", "WorktreeCount", "ImportBatch", "StagedRow", "JobRun", "ApiToken", *DERIVED)
+
+
+def saved_tables() -> list[str]:
+    """Return every table that a backup holds, in a fixed order."""
+    return sorted({s.table for s in SECTIONS} | {f"datasets_app_{label.lower()}" for label in IN_DOCUMENTS})
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from binascii import crc32
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,9 +17,10 @@ from typing import Any, BinaryIO
 
 import psycopg
 
-from exports_app.backup import layout
+from exports_app.backup import analyses, layout
+from exports_app.backup.analyses import DETAILS, DOCUMENTS
 from exports_app.backup.records import seal
-from exports_app.backup.tables import SECTIONS, Section, people_sql
+from exports_app.backup.tables import SECTIONS, Section, people_sql, saved_tables
 
 VERSION = "1.0"
 INLINE_EXAMPLES = 50_000
@@ -54,7 +56,7 @@ class WrittenBackup:
 
 def lock_tables(cursor: psycopg.Cursor[Any]) -> None:
     """Keep every table from being truncated or altered; call it before the first query, so before the snapshot."""
-    cursor.execute("LOCK TABLE " + ", ".join(s.table for s in SECTIONS) + " IN ACCESS SHARE MODE")
+    cursor.execute("LOCK TABLE " + ", ".join(saved_tables()) + " IN ACCESS SHARE MODE")
     cursor.execute("SET LOCAL timezone = 'UTC'")
     cursor.execute("SET LOCAL work_mem = '64MB'")
 
@@ -100,6 +102,7 @@ class _Writer:
         self._progress = progress
         self._result = WrittenBackup()
         self._files: list[dict[str, Any]] = []
+        self._checksums = bytearray()
         self._done = 0
         self._expected = 0
 
@@ -107,12 +110,13 @@ class _Writer:
         counts = self._count()
         result = self._result
         result.totals = {
-            "total_analyses": 0,
-            "total_chunks": 0,
-            "total_artifacts": 0,
+            "total_analyses": counts["analyses"],
+            "total_chunks": counts["chunks"],
+            "total_artifacts": counts["artifacts"],
             "total_datasets": counts["datasets"],
             "total_examples": counts["examples"],
             "total_commits": counts["commits"],
+            "total_test_queries": counts["test_queries"],
         }
         main = _MainFile(self._folder / layout.MAIN)
         try:
@@ -127,7 +131,9 @@ class _Writer:
         main.write(b'{\n  "version": "%s",\n' % VERSION.encode())
         main.write(created_at_line(self._options.created_at), hashed=False)
         totals = json.dumps(self._result.totals, indent=2).replace("\n", "\n  ")
-        main.write(b'  "metadata": %s,\n  "analyses": [],\n' % totals.encode())
+        main.write(b'  "metadata": %s,\n' % totals.encode())
+        for name in DOCUMENTS:
+            self._result.counts[name] = self._write_documents(main, name)
         self._cursor.execute(people_sql())
         names = [json.dumps({"name": row[0]}, ensure_ascii=False).encode() for row in self._cursor.fetchall()]
         self._write_inline(main, "people", names)
@@ -137,6 +143,8 @@ class _Writer:
             else:
                 count = self._write_shards(section)
             self._result.counts[section.name] = count
+            if section.name == "corpora":
+                self._write_details(main, inline)
         listed = [json.dumps(f, ensure_ascii=False).encode() for f in self._files]
         self._write_inline(main, "files", listed)
 
@@ -146,13 +154,16 @@ class _Writer:
             where = f" WHERE {section.where}" if section.where else ""
             self._cursor.execute(f"SELECT count(*) FROM {section.table} t{where}")
             counts[section.name] = self._cursor.fetchall()[0][0]
-        self._expected = sum(counts.values())
-        return counts
+        self._cursor.execute(analyses.TOTALS_SQL)
+        completed, chunks, artifacts, every = self._cursor.fetchall()[0]
+        self._expected = sum(counts.values()) + 2 * every
+        return {**counts, "analyses": completed, "chunks": chunks, "artifacts": artifacts, DETAILS: every}
 
     def _keeps_inline(self, counts: dict[str, int]) -> bool:
         limit = self._options.inline_examples
         return (
             counts["identities"] <= limit
+            and counts[DETAILS] <= limit
             and sum(counts[s.name] for s in SECTIONS if s.bulk) <= limit * _INLINE_RECORDS_PER_EXAMPLE
         )
 
@@ -168,10 +179,13 @@ class _Writer:
     def _copied(self, query: str) -> Iterator[bytes]:
         with self._cursor.copy(f"COPY ({query}) TO STDOUT {CSV}") as copy:  # type: ignore[arg-type]
             for block in copy:
-                self._done += 1
-                if self._progress is not None and self._done % _PROGRESS_ROWS == 0:
-                    self._progress(self._done, self._expected)
+                self._step()
                 yield bytes(block)[:-1]
+
+    def _step(self) -> None:
+        self._done += 1
+        if self._progress is not None and self._done % _PROGRESS_ROWS == 0:
+            self._progress(self._done, self._expected)
 
     def _months(self, section: Section) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield each month ("2026-11", UTC) with its records in the order in which history was written."""
@@ -202,12 +216,44 @@ class _Writer:
         main.write(b"".join(batch) + (b"\n  ],\n" if count else b"],\n"))
         return count
 
+    def _write_documents(self, main: _MainFile, name: str) -> int:
+        """Write the analyses of a list, pretty-printed, and keep each one's id and checksum (20 bytes)."""
+        main.write(b'  "%s": [' % name.encode())
+        count = 0
+        for packed, document in analyses.documents(name):
+            main.write(b"%s\n    %s" % (b"," if count else b"", document))
+            self._checksums += packed + crc32(document).to_bytes(4, "big")
+            count += 1
+            self._step()
+        main.write(b"\n  ],\n" if count else b"],\n")
+        return count
+
+    def _write_details(self, main: _MainFile, inline: bool) -> None:
+        records = self._details()
+        if inline:
+            self._result.counts[DETAILS] = self._write_inline(main, DETAILS, records)
+            return
+        digits = prefix_digits(len(self._checksums) // 20, self._options.shard_records)
+        total = 0
+        for label, group in _cut_by_prefix(records, len('{"id":"'), digits):
+            total += self._write_shard(DETAILS, label, group)
+        self._result.counts[DETAILS] = total
+
+    def _details(self) -> Iterator[bytes]:
+        """Yield the details of each analysis by id, with the checksum of its document."""
+        import numpy as np
+
+        known = np.frombuffer(self._checksums, dtype=[("id", "S16"), ("crc", ">u4")])
+        ordered = known["crc"][known["id"].argsort()]
+        for number, record in enumerate(self._copied(analyses.DETAILS_SQL)):
+            yield b'%s,"analysis_crc32":"%08x"}' % (record[:-1], ordered[number])
+
     # shards -------------------------------------------------------------------------------------------------------
 
     def _write_shards(self, section: Section) -> int:
         total = 0
         for label, records in self._labelled(section):
-            total += self._write_shard(section, label, records)
+            total += self._write_shard(section.name, label, records)
         return total
 
     def _labelled(self, section: Section) -> Iterator[tuple[str, Iterable[bytes]]]:
@@ -221,8 +267,8 @@ class _Writer:
         else:
             yield from _cut_by_count(self._records(section), self._options.shard_records, "")
 
-    def _write_shard(self, section: Section, label: str, records: Iterable[bytes]) -> int:
-        folder = self._folder / layout.SHARDS / section.name
+    def _write_shard(self, name: str, label: str, records: Iterable[bytes]) -> int:
+        folder = self._folder / layout.SHARDS / name
         folder.mkdir(parents=True, exist_ok=True)
         unnamed = folder / "unnamed"
         digest = hashlib.sha256()
@@ -235,13 +281,13 @@ class _Writer:
                 count += len(batch)
                 size += len(data)
             os.fsync(file.fileno())
-        path = f"{layout.SHARDS}/{section.name}/{label}-{digest.hexdigest()[:16]}.jsonl"
+        path = f"{layout.SHARDS}/{name}/{label}-{digest.hexdigest()[:16]}.jsonl"
         os.rename(unnamed, self._folder / path)
         self._result.shards.add(path)
         self._files.append(
             {
                 "path": path,
-                "section": section.name,
+                "section": name,
                 "count": count,
                 "bytes": size,
                 "sha256": digest.hexdigest(),

@@ -14,7 +14,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.utils import DataError
 
 from datasets_app.domain.roles import Action
-from datasets_app.models import AuditEvent, Dataset, ExampleType, Redaction
+from datasets_app.models import Analysis, AuditEvent, Corpus, Dataset, ExampleType, Redaction, TestQuery
+from datasets_app.models.corpus import DEFAULT_CORPUS
 from datasets_app.services.access import record, require
 from exports_app.backup import layout
 from exports_app.backup.clearing import delete_datasets, wipe
@@ -28,6 +29,19 @@ from exports_app.errors import RestoreConflict, RestoreFailed, RestoreRefused
 from exports_app.services.backups import BackupOptions, create_backup
 from goldenproject.kit.clock import now
 
+_ANALYZED = (
+    "exampleidentity",
+    "example",
+    "blob",
+    "examplechange",
+    "analysis",
+    "finding",
+    "chunk",
+    "artifact",
+    "testquery",
+    "expectedchunk",
+    "changedchunk",
+)
 ON_CONFLICT = ("error", "skip", "update")
 
 
@@ -51,7 +65,7 @@ class RestoreOptions:
 class RestoreResult:
     """What was restored (or, in a dry run, would be). `findings` is what is wrong with the content."""
 
-    directory: Path
+    directory: Path | str  # or what to call the source, when the folder is a temporary one
     dry_run: bool
     replaced: bool
     datasets: dict[str, list[str]]
@@ -100,7 +114,7 @@ def restore_backup(
         backup = open_backup(directory)
         for _ in check_shards(backup):
             pass
-        found = _findings(backup)
+        found = findings(backup)
         if found and options.strict:
             raise RestoreRefused(
                 f"{directory}: {found[0]}"
@@ -117,18 +131,15 @@ def restore_backup(
             ) from error
 
 
-def _findings(backup: Backup) -> list[str]:
-    found = findings(backup)
-    if backup.analyses:
-        found.append(
-            f"{len(backup.analyses)} analyses are in the backup; this version has no corpus and left them out"
-        )
-    return found
-
-
 def is_pristine() -> bool:
-    """Tell whether nobody has put anything in yet: no dataset, no type but the built-in ones."""
-    return not Dataset.objects.exists() and not ExampleType.objects.filter(is_builtin=False).exists()
+    """Tell whether nobody has put anything in yet: no dataset, no type but the built-in ones, no source."""
+    return not (
+        Dataset.objects.exists()
+        or ExampleType.objects.filter(is_builtin=False).exists()
+        or Corpus.objects.exclude(name=DEFAULT_CORPUS).exists()
+        or Analysis.objects.exists()
+        or TestQuery.objects.exists()
+    )
 
 
 def _restore(
@@ -164,10 +175,10 @@ def _load(
             plan = Plan()
         else:
             delete_datasets(cursor, [pk for pk, _ in choice.update])
-            plan = Plan(choice.loaded, _match_types(backup, options))
+            plan = Plan(choice.loaded, _match_types(backup, options), options.on_conflict)
         loader = Loader(cursor, backup, plan, progress)
         counts = loader.load()
-        for table in ("exampleidentity", "example", "blob", "examplechange"):
+        for table in _ANALYZED:
             cursor.execute(f"ANALYZE datasets_app_{table}")
         if whole:
             cursor.execute(
@@ -185,7 +196,7 @@ def _load(
         loader.new_people,
         proved,
         safety,
-        [*found, *erased],
+        [*found, *loader.corpus.findings, *erased],
     )
 
 

@@ -107,11 +107,12 @@ def _verify_dump(directory: Path, result: VerificationResult) -> None:
 
 def _add_stats(backup: Backup, result: VerificationResult) -> None:
     result.stats |= {name: backup.count(name) for name in backup.parts if name != "files"}
-    completed = [analysis for analysis in backup.analyses if analysis["status"] == "completed"]
+    census = backup.census
     result.stats |= {
-        "analyses": len(completed),
-        "chunks": sum(len(analysis["chunks"]) for analysis in completed),
-        "artifacts": sum(analysis.get("artifact") is not None for analysis in completed),
+        "analyses": census.completed,
+        "chunks": census.chunks,
+        "artifacts": census.artifacts,
+        "analyses_not_completed": census.not_completed,
     }
 
 

@@ -15,6 +15,7 @@ from datasets_app.services.versioning.commits import commit
 from datasets_app.services.versioning.merging import MergeOptions, merge
 from datasets_app.services.versioning.refs import create_branch, create_tag, get_branch
 from datasets_app.services.versioning.worktrees import open_worktree
+from tests.integration.corpus_data import make_corpus
 
 
 def documents(count: int, label: str = "a") -> list[dict[str, Any]]:
@@ -66,6 +67,7 @@ def make_history(count: int = 30) -> Dataset:
         cursor.execute(
             "UPDATE datasets_app_example SET labels = '{\"n\": 1.50}' WHERE id = %s", [row(main, "e8").pk]
         )
+    make_corpus()
     other = DatasetManager.create("other", type="text_classification")
     other.add_examples(documents(5, "z"))
     return manager.dataset

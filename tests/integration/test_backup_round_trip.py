@@ -19,6 +19,7 @@ from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.versioning.refs import get_branch
 from datasets_app.services.versioning.verifying import verify_database
 from datasets_app.services.versioning.worktrees import row_count, status
+from exports_app.backup.analyses import IN_DOCUMENTS
 from exports_app.backup.tables import SECTIONS
 from exports_app.errors import RestoreConflict
 from exports_app.services import backups
@@ -53,6 +54,9 @@ def everything() -> dict[str, list[str]]:
         for section in SECTIONS:
             cursor.execute(section.line_sql())
             found[section.name] = [line for (line,) in cursor.fetchall()]
+        for label in IN_DOCUMENTS:
+            cursor.execute(f"SELECT row_to_json(t)::text FROM datasets_app_{label.lower()} t ORDER BY id")
+            found[label] = [line for (line,) in cursor.fetchall()]
     return found
 
 

@@ -9,6 +9,7 @@ from django.apps import apps
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exports_app.backup.analyses import ANALYSIS_KEYS, IN_DOCUMENTS, NOT_IN_DOCUMENTS
 from exports_app.backup.records import checked, parsed, seal, unsealed
 from exports_app.backup.tables import BY_NAME, NOT_IN_BACKUP, SECTIONS, id_spaces
 from exports_app.backup.writing import _cut_by_count, _cut_by_prefix, prefix_digits
@@ -83,7 +84,7 @@ def test_sections__every_model_of_datasets__is_in_the_backup_or_left_out_by_name
     models = {
         model.__name__ for model in apps.get_app_config("datasets_app").get_models(include_auto_created=True)
     }
-    saved = {section.label for section in SECTIONS}
+    saved = {section.label for section in SECTIONS} | set(IN_DOCUMENTS)
     assert saved & set(NOT_IN_BACKUP) == set()
     assert models - saved - set(NOT_IN_BACKUP) == set()
 
@@ -92,6 +93,22 @@ def test_sections__every_column__is_in_the_record_or_left_out_by_name() -> None:
     for section in SECTIONS:
         columns = {field.column for field in section.model._meta.concrete_fields}
         assert {c.column for c in section.columns()} | set(section.leave_out) == columns, section.name
+
+
+@pytest.mark.parametrize(
+    ("label", "keys"),
+    [
+        ("Analysis", (*ANALYSIS_KEYS[:5], "corpus_id")),
+        ("Finding", ("id", "position", "agent", "category", "content", "confidence")),
+        ("Chunk", ("id", "content", "section_title", "section_path", "content_type", "chunk_index")),
+        ("Artifact", ("id", "summary", "key_findings", "metadata")),
+    ],
+)
+def test_documents__every_column__is_in_the_document_or_its_details_or_left_out_by_name(
+    label: str, keys: tuple[str, ...]
+) -> None:
+    columns = {field.column for field in apps.get_model("datasets_app", label)._meta.concrete_fields}
+    assert {*keys, *NOT_IN_DOCUMENTS[label]} == columns
 
 
 @pytest.mark.parametrize("name", [section.name for section in SECTIONS if section.by_prefix])
