@@ -51,14 +51,14 @@ def save_analysis(*, corpus: Corpus, draft: AnalysisDraft, actor: Any) -> Analys
     Raises InvalidAnalysis (naming the field), UrlContractBroken (details: url, reason), or AnalysisExists when its id
     is there already.
     """
-    named = replace(draft, id=draft.id or random_uuid())
+    analysis_id = draft.id or random_uuid()
     with changing(corpus=corpus, actor=actor, action=Action.EDIT, reason=f"add analysis {draft.url:.200}"):
         bulk = BulkAnalyses(corpus)
-        bulk.add(named)
+        bulk.add(replace(draft, id=analysis_id))
         bulk.save(SavePolicy())
-        record(actor, "corpus.analysis.add", None, draft.url, corpus=corpus.name, analysis=str(named.id))
+        record(actor, "corpus.analysis.add", None, draft.url, corpus=corpus.name, analysis=str(analysis_id))
         tell_changed(corpus, actor)
-    return Analysis.objects.get(pk=named.id)
+    return Analysis.objects.get(pk=analysis_id)
 
 
 @retried()

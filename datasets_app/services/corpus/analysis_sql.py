@@ -102,6 +102,10 @@ _PARTS_TWICE: Final = """
 """
 CHUNKS_TWICE: Final = _PARTS_TWICE.format(table="golden_new_chunk")
 ARTIFACTS_TWICE: Final = _PARTS_TWICE.format(table="golden_new_artifact")
+REPEATED_PATHS: Final = """
+    SELECT min(section_path) FROM golden_new_chunk WHERE has_id GROUP BY id HAVING count(*) > 1
+     ORDER BY min(number) LIMIT 20
+"""
 CHUNKS_ELSEWHERE: Final = """
     SELECT a.place, n.id, c.analysis_id, count(*) OVER (), n.line
       FROM golden_new_chunk n JOIN golden_new_analysis a ON a.line = n.line

@@ -174,6 +174,13 @@ class BulkAnalyses:
             "artifact", (line, artifact_id, artifact.id is not None, artifact.summary, key_findings, metadata)
         )
 
+    def repeated_chunk_paths(self) -> list[str]:
+        """Return the section paths of the first twenty staged chunks whose id came before."""
+        self._send("chunk")
+        with binary_cursor() as cursor:
+            cursor.execute(sql.REPEATED_PATHS)
+            return [row[0] for row in cursor.fetchall()]
+
     def _put(self, table: str, row: Sequence[Any]) -> None:
         buffer = self._buffers[table]
         buffer.append(row)

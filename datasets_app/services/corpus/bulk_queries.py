@@ -60,6 +60,11 @@ _FIND_CHUNKS: Final = """
       FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id
      WHERE c.id = n.chunk_id AND a.corpus_id = %s
 """
+_KEEP_LABELS: Final = """
+    UPDATE golden_new_query n
+       SET tags = q.tags, difficulty = q.difficulty, category = q.category, pass_rule = q.pass_rule::text
+      FROM datasets_app_testquery q WHERE n.is_known AND q.id = n.id
+"""
 # What is wrong: place, what was found, what stands against it, how many in all, line.
 _FIRST: Final = " ORDER BY 5 LIMIT 20"
 _TWICE: Final = """
@@ -85,6 +90,9 @@ _KNOWN: Final = "SELECT place, id, text, count(*) OVER (), line FROM golden_new_
 _UNKNOWN_CHUNKS: Final = """
     SELECT n.place, e.chunk_id, '', count(*) OVER (), n.line
       FROM golden_new_expected e JOIN golden_new_query n ON n.line = e.line WHERE NOT e.is_there
+"""
+_FIRST_UNKNOWN: Final = """
+    SELECT chunk_id FROM golden_new_expected WHERE NOT is_there GROUP BY chunk_id ORDER BY min(line), chunk_id LIMIT 20
 """
 _SKIP: Final = (
     "DELETE FROM golden_new_expected e USING golden_new_query n WHERE n.line = e.line AND n.is_known",
@@ -167,10 +175,14 @@ class SavedQueryCounts:
 
 @dataclass(frozen=True)
 class QueryPolicy:
-    """How a save meets what is there (`on_existing`: refuse, skip, update), and chunks that are not (`drop_unknown`)."""
+    """How a save meets what is there (`on_existing`: refuse, skip, update), and chunks that are not (`drop_unknown`).
+
+    With `keep_labels` known queries keep their tags, difficulty, category and pass rule.
+    """
 
     on_existing: str = "refuse"
     drop_unknown: bool = False
+    keep_labels: bool = False
 
     def __post_init__(self) -> None:
         if self.on_existing not in ("refuse", "skip", "update"):
@@ -184,6 +196,7 @@ class BulkQueries:
         self._corpus = corpus
         self._refusals = Refusals()
         self._lines = 0
+        self.first_unknown: list[uuid.UUID] = []  # the first twenty chunks that `drop_unknown` did not find
         self._buffers: dict[str, list[Sequence[Any]]] = {"query": [], "expected": []}
         for statement in _CREATE:
             self._run(statement)
@@ -232,17 +245,26 @@ class BulkQueries:
         if policy.on_existing == "skip":
             skipped = [self._run(statement) for statement in _SKIP][-1]
         self._run(_FIND_CHUNKS, [self._corpus.pk])
-        unknown = 0
-        if policy.drop_unknown:
-            unknown = self._run(_DROP_UNKNOWN)
-        for place, found, _ in () if policy.drop_unknown else self._found(_UNKNOWN_CHUNKS):
-            expected = f"chunks of corpus “{self._corpus}”"
-            self.refuse(place, invalid_query(place, "expected", f"the chunk {found}", expected))
+        unknown = self._unknown_chunks(policy)
+        if policy.keep_labels:
+            self._run(_KEEP_LABELS)
         self._refusals.raise_any("Nothing was saved.")
         counts = self._write(skipped, unknown)
         for table in _COPIES:
             self._run(f"DROP TABLE golden_new_{table}")
         return counts
+
+    def _unknown_chunks(self, policy: QueryPolicy) -> int:
+        """Refuse or drop judgments of chunks that are not in the corpus; return how many were dropped."""
+        if policy.drop_unknown:
+            with binary_cursor() as cursor:
+                cursor.execute(_FIRST_UNKNOWN)
+                self.first_unknown = [row[0] for row in cursor.fetchall()]
+            return self._run(_DROP_UNKNOWN)
+        for place, found, _ in self._found(_UNKNOWN_CHUNKS):
+            expected = f"chunks of corpus “{self._corpus}”"
+            self.refuse(place, invalid_query(place, "expected", f"the chunk {found}", expected))
+        return 0
 
     def _refuse_queries(self, policy: QueryPolicy) -> None:
         for place, found, first in self._found(_IDS_TWICE):

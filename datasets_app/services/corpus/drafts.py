@@ -343,10 +343,12 @@ class _Reader:
         return value
 
     def uuid(self, document: dict[str, Any], key: str, where: str) -> uuid.UUID | None:
-        return self._parsed(document, key, where, parse_uuid, "a UUID")
+        found: uuid.UUID | None = self._parsed(document, key, where, parse_uuid, "a UUID")
+        return found
 
     def moment(self, document: dict[str, Any], key: str, where: str) -> datetime | None:
-        return self._parsed(document, key, where, parse_moment, "an ISO 8601 time")
+        found: datetime | None = self._parsed(document, key, where, parse_moment, "an ISO 8601 time")
+        return found
 
     def _parsed(
         self, document: dict[str, Any], key: str, where: str, parse: Callable[[Any], Any], expected: str

@@ -30,13 +30,13 @@ def save_query(*, corpus: Corpus, draft: QueryDraft, actor: Any) -> TestQuery:
 
     Raises InvalidQuery (also for expected chunks that are not in the corpus), InvalidPassRule, QueryExists.
     """
-    named = replace(draft, id=draft.id or random_uuid())
+    query_id = draft.id or random_uuid()
     with changing(corpus=corpus, actor=actor, action=Action.EDIT, reason="add test query"):
         bulk = BulkQueries(corpus)
-        bulk.add(named)
+        bulk.add(replace(draft, id=query_id))
         bulk.save(QueryPolicy())
-        record(actor, "corpus.query.add", None, draft.text[:200], corpus=corpus.name, query=str(named.id))
-    return TestQuery.objects.get(pk=named.id)
+        record(actor, "corpus.query.add", None, draft.text[:200], corpus=corpus.name, query=str(query_id))
+    return TestQuery.objects.get(pk=query_id)
 
 
 @retried()
