@@ -54,6 +54,19 @@ def cutoff_of(name: str) -> int | None:
     return int(text) if text else None
 
 
+def in_reading_order(names: Iterable[str]) -> list[str]:
+    """Return names as a reader wants them: the pass rate, then by kind and cut-off; those of single legs last."""
+    kinds = (SHARE_PASSED, "ndcg", "precision", "setprecision", "recall", "success", "mrr", "map")
+
+    def place(name: str) -> tuple[bool, str, int, int, str]:
+        leg, _, metric = name.rpartition(".")
+        kind, _, cutoff = metric.partition("@")
+        known = kinds.index(kind) if kind in kinds else len(kinds)
+        return bool(leg), leg, known, int(cutoff) if cutoff.isdecimal() else 0, name
+
+    return sorted(names, key=place)
+
+
 def depth_for(names: Iterable[str]) -> int:
     """Return how many hits a query needs for these metrics; those without a cut-off get 100."""
     return max((cutoff_of(name) or DEEP for name in names), default=1)

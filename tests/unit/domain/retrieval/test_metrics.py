@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_app.domain.retrieval.metrics import cutoff_of, depth_for, means, score_queries, standard_metrics
+from datasets_app.domain.retrieval.metrics import (
+    cutoff_of,
+    depth_for,
+    in_reading_order,
+    means,
+    score_queries,
+    standard_metrics,
+)
 from datasets_app.domain.retrieval.pass_rules import ndcg
 from datasets_app.errors import UnknownMetric
 
@@ -158,3 +165,28 @@ def test_standard_metrics__at_ten__names_each_once() -> None:
 def test_means__of_some_and_of_none() -> None:
     assert means([{"mrr": 1.0, "map": 0.5}, {"mrr": 0.0, "map": 0.25}]) == {"mrr": 0.5, "map": 0.375}
     assert means([]) == {}
+
+
+def test_in_reading_order__names_as_a_database_returns_them__are_sorted_for_a_reader() -> None:
+    names = [
+        "map",
+        "mrr",
+        "recall@100",
+        "vector.ndcg@10",
+        "recall@5",
+        "lexical.ndcg@10",
+        "ndcg@10",
+        "pass_rate",
+        "ndcg@5",
+    ]
+    assert in_reading_order(names) == [
+        "pass_rate",
+        "ndcg@5",
+        "ndcg@10",
+        "recall@5",
+        "recall@100",
+        "mrr",
+        "map",
+        "lexical.ndcg@10",
+        "vector.ndcg@10",
+    ]
