@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from datasets_app.domain.retrieval.boosts import Boosts
-from datasets_app.domain.retrieval.fusion import RRF_K
-from datasets_app.errors import InvalidSearch
-from datasets_app.models import Chunk, Corpus
+from django.db import connection
+
+from datasets_app.domain.retrieval.boosts import Boosts, Metadata, factors
+from datasets_app.domain.retrieval.english import terms
+from datasets_app.domain.retrieval.fusion import RRF_K, convex, ranked, rrf
+from datasets_app.errors import EmbeddingTrouble, InvalidSearch, NoCurrentModel
+from datasets_app.models import Chunk, Corpus, EmbeddingModel
+from datasets_app.services.retrieval.embedders import embedder_for
+from datasets_app.services.retrieval.embedding_models import get_model
+from datasets_app.services.retrieval.lexical_index import refresh_if_few
+from datasets_app.services.retrieval.lexical_search import LegHit, lexical_many
+from datasets_app.services.retrieval.vector_search import (
+    EXACT_CHUNKS,
+    VectorFacts,
+    missing_vectors,
+    nearest_many,
+    vector_facts,
+)
 
 LEXICAL, VECTOR = "lexical", "vector"
 LEGS = (LEXICAL, VECTOR)
 FUSIONS = ("rrf", "convex")
 MAX_CANDIDATES = 1000
+_BATCH, _SMALL_BATCH = 256, 32
 
 
 @dataclass(frozen=True)
@@ -130,18 +147,215 @@ class ShownHit:
 
 
 def search(*, corpus: Corpus, text: str, options: SearchOptions | None = None) -> SearchAnswer:
-    """Return what `corpus` holds on `text`. A text without a word finds nothing. Raises InvalidSearch, UnknownModel."""
-    raise NotImplementedError
+    """Return what `corpus` holds on `text`; a text without a letter or digit finds nothing.
+
+    What was edited before is found. Without a current model, its vectors or its endpoint the lexical leg answers alone,
+    with a warning. Raises UnknownEmbeddingModel for a model that `options` names.
+    """
+    return next(search_many(corpus=corpus, texts=[text], options=options))
 
 
 def search_many(
     *, corpus: Corpus, texts: Sequence[str], options: SearchOptions | None = None
 ) -> Iterator[SearchAnswer]:
-    """Yield the answer to each of `texts`, in their order, as `search` gives it; the queries are embedded in batches."""
-    raise NotImplementedError
+    """Yield the answer to each of `texts`, in their order, as `search` gives it; read and embedded in batches."""
+    options = options or SearchOptions()
+    warnings = []
+    if LEXICAL in options.legs and (waiting := refresh_if_few(corpus)):
+        warnings.append(waiting)
+    vector_leg = _vector_leg(corpus, options, warnings) if VECTOR in options.legs else None
+    size = vector_leg.facts.chunks if vector_leg else 0
+    step = _BATCH if size <= EXACT_CHUNKS else _SMALL_BATCH
+    for start in range(0, len(texts), step):
+        batch = [text.encode("utf-8", "ignore").decode() for text in texts[start : start + step]]
+        yield from _answers(corpus, batch, options, vector_leg, list(warnings))
 
 
 def with_chunks(hits: Sequence[Hit]) -> list[ShownHit]:
     """Return the hits with their chunks (and `chunk.analysis`); a chunk that is gone meanwhile is left out."""
     chunks = Chunk.objects.select_related("analysis").in_bulk([hit.chunk_id for hit in hits])
     return [ShownHit(hit, chunks[hit.chunk_id]) for hit in hits if hit.chunk_id in chunks]
+
+
+# --- one batch ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _VectorLeg:
+    model: EmbeddingModel
+    facts: VectorFacts
+
+
+_complete: set[tuple[str, UUID, int, tuple[int, int]]] = set()
+"""Corpora seen to have all vectors, in the state of their index; so that this is asked once, not by every search."""
+
+
+def _vector_leg(corpus: Corpus, options: SearchOptions, warnings: list[str]) -> _VectorLeg | None:
+    """Return the vector leg; None, and a warning, when there is no model."""
+    try:
+        model = get_model(options.model)
+    except NoCurrentModel as error:
+        warnings.append(f"{error.message} {_lexical_alone(options)}")
+        return None
+    facts = vector_facts(corpus, model)
+    name = (str(connection.settings_dict["NAME"]), corpus.pk, model.pk, facts.state)
+    if name not in _complete:
+        missing = missing_vectors(corpus, model)
+        if missing:
+            warnings.append(
+                f"{missing:,}{' or more' if missing >= 1000 else ''} of the chunks have no vector of the model "
+                f"“{model.name}” yet, so the vector leg does not see them. Run: golden_embed --model {model.name}"
+            )
+        elif facts.state != (0, 0):
+            if len(_complete) > 10_000:
+                _complete.clear()
+            _complete.add(name)
+    return _VectorLeg(model, facts)
+
+
+def _answers(
+    corpus: Corpus,
+    texts: list[str],
+    options: SearchOptions,
+    vector_leg: _VectorLeg | None,
+    warnings: list[str],
+) -> Iterator[SearchAnswer]:
+    clock = _Clock()
+    legs: dict[str, list[list[LegHit]]] = {}
+    if LEXICAL in options.legs:
+        legs[LEXICAL] = lexical_many(corpus, texts, options.depth)
+        clock.lap("lexical")
+    if vector_leg is not None:
+        found = _nearest(corpus, texts, options, vector_leg, warnings, clock)
+        if found is not None:
+            legs[VECTOR] = found
+    rankings = [
+        _Ranking({name: found[place] for name, found in legs.items()}, options) for place in range(len(texts))
+    ]
+    boosting = _Boosting(options.boosts, rankings)
+    hits = [ranking.hits(boosting, text) for ranking, text in zip(rankings, texts, strict=True)]
+    clock.lap("fuse")
+    timings = clock.shares(len(texts))
+    for of_text in hits:
+        yield SearchAnswer(of_text, list(warnings), dict(timings))
+
+
+def _nearest(
+    corpus: Corpus,
+    texts: Sequence[str],
+    options: SearchOptions,
+    leg: _VectorLeg,
+    warnings: list[str],
+    clock: _Clock,
+) -> list[list[LegHit]] | None:
+    """Return what the vector leg finds for each text; None, and a warning, when the texts cannot be embedded."""
+    asked = [place for place, text in enumerate(texts) if any(map(str.isalnum, text))]
+    found: list[list[LegHit]] = [[] for _ in texts]
+    if not asked:
+        return found
+    try:
+        vectors = embedder_for(leg.model).embed_queries([texts[place] for place in asked])
+    except EmbeddingTrouble as error:
+        warnings.append(
+            f"The model “{leg.model.name}” could not embed the query: {error.message} {_lexical_alone(options)}"
+        )
+        return None
+    finally:
+        clock.lap("embed")
+    hits = nearest_many(corpus, leg.model, vectors, options.depth, exact=options.exact, facts=leg.facts)
+    clock.lap("vector")
+    for place, of_text in zip(asked, hits, strict=True):
+        found[place] = of_text
+    return found
+
+
+def _lexical_alone(options: SearchOptions) -> str:
+    if LEXICAL in options.legs:
+        return "The lexical leg answers alone."
+    return "Nothing can be found by the vector leg alone."
+
+
+class _Ranking:
+    """What the legs found for one text, fused."""
+
+    def __init__(self, legs: dict[str, list[LegHit]], options: SearchOptions) -> None:
+        self._legs = legs
+        self._options = options
+        self._places = {
+            name: {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(found, start=1)}
+            for name, found in legs.items()
+        }
+        self.scores = self._fused()
+
+    def _fused(self) -> dict[UUID, float]:
+        options = self._options
+        if len(options.legs) == 1:  # nothing to fuse: the leg's own scores say more
+            return {hit.chunk_id: hit.score for found in self._legs.values() for hit in found}
+        if options.fusion == "convex":
+            return convex(self._legs, weights=options.weights)
+        ranks = {name: [hit.chunk_id for hit in found] for name, found in self._legs.items()}
+        return rrf(ranks, weights=options.weights, k=options.rrf_k)
+
+    def hits(self, boosting: _Boosting, text: str) -> list[Hit]:
+        """Return the best hits, boosted, best first; equal ones in the order of their ids."""
+        boosts = boosting.factors(self.scores, text)
+        scores = {
+            chunk_id: _boosted(score, boosts[chunk_id]) if chunk_id in boosts else score
+            for chunk_id, score in self.scores.items()
+        }
+        return [
+            self._hit(chunk_id, score, boosts.get(chunk_id, {}))
+            for chunk_id, score in ranked(scores)[: self._options.limit]
+        ]
+
+    def _hit(self, chunk_id: UUID, score: float, boosts: Mapping[str, float]) -> Hit:
+        lexical_rank, lexical_score = self._places.get(LEXICAL, {}).get(chunk_id, (None, None))
+        vector_rank, vector_score = self._places.get(VECTOR, {}).get(chunk_id, (None, None))
+        return Hit(chunk_id, score, lexical_rank, lexical_score, vector_rank, vector_score, boosts)
+
+
+class _Boosting:
+    """The boosts of a batch: the metadata of all its candidates is read at once, if there is a boost at all."""
+
+    def __init__(self, boosts: Boosts, rankings: Sequence[_Ranking]) -> None:
+        self._boosts = boosts
+        self._metadata: dict[UUID, Metadata] = {}
+        if boosts.active:
+            wanted = set().union(*(ranking.scores for ranking in rankings))
+            rows = Chunk.objects.filter(pk__in=wanted).values_list(
+                "pk", "section_title", "section_path", "content_type"
+            )
+            self._metadata = {pk: Metadata(*columns) for pk, *columns in rows}
+
+    def factors(self, candidates: Iterable[UUID], text: str) -> dict[UUID, dict[str, float]]:
+        """Return the factors of those candidates that have any."""
+        if not self._metadata:
+            return {}
+        query_terms = terms(text)
+        found = {
+            chunk_id: factors(self._boosts, query_terms, self._metadata[chunk_id])
+            for chunk_id in candidates
+            if chunk_id in self._metadata
+        }
+        return {chunk_id: of_chunk for chunk_id, of_chunk in found.items() if of_chunk}
+
+
+def _boosted(score: float, boosts: Mapping[str, float]) -> float:
+    factor = math.prod(boosts.values())
+    return score * factor if score >= 0 else score / factor  # a lift lifts a negative similarity too
+
+
+class _Clock:
+    """Tells how long each part of a batch took."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._laps[name] = self._laps.get(name, 0.0) + now - self._last
+        self._last = now
+
+    def shares(self, texts: int) -> dict[str, float]:
+        """Return the milliseconds of each part and in all, for one of `texts`."""
+        laps = {**self._laps, "total": self._last - self._started}
+        return {name: round(1000 * seconds / texts, 3) for name, seconds in laps.items()}
