@@ -33,6 +33,9 @@ class Embedder(Protocol):
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of texts that are asked."""
 
+    def close(self) -> None:
+        """Let go of connections or memory; a later call takes them again."""
+
 
 _made: dict[tuple[str, str, int], Embedder] = {}
 _making = threading.Lock()

@@ -61,6 +61,11 @@ class MiniLM:
 
     embed_queries = embed_passages  # the model was trained on pairs without prefixes: both sides are alike
 
+    def close(self) -> None:
+        """Let go of the model's memory; a later call loads it again."""
+        with self._loading:
+            self._loaded = None
+
     def _embed(self, texts: Sequence[str]) -> Vectors:
         loaded = self._load()
         # one by one: the tokenizer's own threads would complain of every later fork

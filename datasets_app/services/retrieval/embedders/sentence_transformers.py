@@ -59,6 +59,11 @@ class SentenceTransformers:
         """Do as `embed_passages`, with the prefix of queries."""
         return self._embed(texts, self._options.get("query_prefix", ""))
 
+    def close(self) -> None:
+        """Let go of the model's memory; a later call loads it again."""
+        with self._lock:
+            self._model = None
+
     def _embed(self, texts: Sequence[str], prefix: str) -> Vectors:
         where = f"sentence-transformers model {self._options['model']}"
         if not texts:
