@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 
 from datasets_app.admin.access import ApiTokenAdmin, GroupAdmin, UserAdmin
 from datasets_app.admin.audit import AuditEventAdmin
+from datasets_app.admin.corpus import CORPUS_ADMINS
 from datasets_app.admin.datasets import DatasetAdmin
 from datasets_app.admin.example_admin import ExampleAdmin
 from datasets_app.admin.example_types import ExampleTypeAdmin
@@ -18,6 +19,7 @@ _ADMINS = (
     (Dataset, DatasetAdmin),
     (Example, ExampleAdmin),
     (ExampleType, ExampleTypeAdmin),
+    *CORPUS_ADMINS,
     (ImportBatch, ImportBatchAdmin),
     (JobRun, JobRunAdmin),
     (AuditEvent, AuditEventAdmin),

@@ -18,3 +18,7 @@ def can_import(request: HttpRequest) -> bool:
 
 def can_manage(request: HttpRequest) -> bool:
     return may(request.user, Action.MANAGE)
+
+
+def can_read_corpus(request: HttpRequest) -> bool:
+    return may(request.user, Action.VIEW)

@@ -69,6 +69,15 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Corpus",
+                "separator": True,
+                "items": [
+                    _entry("Sources", "travel_explore", "datasets_app_analysis_changelist", "can_read_corpus"),
+                    _entry("Chunks", "segment", "datasets_app_chunk_changelist", "can_read_corpus"),
+                    _entry("Test queries", "quiz", "datasets_app_testquery_changelist", "can_read_corpus"),
+                ],
+            },
+            {
                 "title": "Activity",
                 "separator": True,
                 "items": [
