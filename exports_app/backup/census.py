@@ -98,6 +98,7 @@ class Census:
         self._unnamed = 0
         self.analysis_ids, self.chunk_ids, self._artifact_ids = Ids(), Ids(), Ids()
         self._crcs = array("I")
+        self._golden = bytearray()
         self._urls = Ids()
         self._rules = url_rules()
         self._lists: list[tuple[str, int]] = []
@@ -106,17 +107,20 @@ class Census:
     def analyses(self) -> int:
         return len(self.analysis_ids)
 
+    @property
+    def all_artifacts(self) -> int:
+        return len(self._artifact_ids)
+
     def begin(self, name: str) -> None:
         """Say that what comes now stands in the list `name`."""
         self._lists.append((name, self.analyses))
 
-    def add(self, record: bytes, document: Any, place: str) -> None:
-        """Count a document and look at it. Raises InvalidBackup (missing or wrong fields)."""
+    def add(self, document: Any, place: str) -> None:
+        """Count a document and look at it; its text goes to `add_text`. Raises InvalidBackup (wrong fields)."""
         draft = parsed_document(document, place)
         assert draft.id is not None
         number = self.analyses
         self.analysis_ids.add(draft.id, number)
-        self._crcs.append(crc32(record))
         for chunk in draft.chunks:
             assert chunk.id is not None
             self.chunk_ids.add(chunk.id, number)
@@ -125,7 +129,12 @@ class Census:
         self._count(draft)
         self._look_at_url(draft, number)
 
+    def add_text(self, record: bytes) -> None:
+        """Keep the checksum of the document that was added last."""
+        self._crcs.append(crc32(record))
+
     def _count(self, draft: AnalysisDraft) -> None:
+        self._golden.append(draft.status == "completed")
         if draft.status == "completed":
             self.completed += 1
             self.chunks += len(draft.chunks)
@@ -205,6 +214,15 @@ class Census:
                     f"analysis {self.name_of(again)}: the URL breaks the contract: analysis "
                     f"{self.name_of(first)} claims the same canonical URL"
                 )
+
+    def golden(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids of the completed analyses in their order, and the checksum of each."""
+        import numpy as np
+
+        chosen = np.frombuffer(self._golden, dtype=bool)
+        ids, crcs = self.analysis_ids.array()[chosen], np.array(self._crcs, dtype=np.uint32)[chosen]
+        order = ids.argsort()
+        return ids[order], crcs[order]
 
     def check_expected(self, lines: Iterator[bytes], queries: Ids) -> None:
         """Find the expected chunks, and the queries that expect them, which the backup does not hold."""

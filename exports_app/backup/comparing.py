@@ -1,10 +1,11 @@
-"""What changed between two backups: examples of the default branches that were added, removed or modified."""
+"""What changed between two backups: analyses, test queries, examples of the default branches."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
 from itertools import groupby
 
 import orjson
@@ -13,6 +14,10 @@ from exports_app.backup.opened import Backup, Part
 
 _BRANCH = re.compile(rb'"branch_id":(\d+)')
 _EXAMPLE_AT = len('{"example_id":"')
+_QUERY_AT = len('{"id":"')
+_EXPECTED_AT = len('{"query_id":"')
+_ROW_NUMBER = re.compile(rb'"id":\d+,?')
+_CRC_CHARS = len(',"crc32":"00000000"}')
 _UUID_CHARS = 36
 
 
@@ -34,7 +39,12 @@ def compare_examples(old: Backup, new: Backup) -> ChangeCounts:
     """
     same = {p.name for p in old.parts.get("examples", []) if p.is_shard}
     same &= {p.name for p in new.parts.get("examples", []) if p.is_shard}
-    before, after = _by_example(old, same), _by_example(new, same)
+    return _compared(_by_example(old, same), _by_example(new, same))
+
+
+def _compared(
+    before: Iterator[tuple[bytes, list[bytes]]], after: Iterator[tuple[bytes, list[bytes]]]
+) -> ChangeCounts:
     counts = ChangeCounts()
     a, b = next(before, None), next(after, None)
     while a is not None or b is not None:
@@ -48,6 +58,35 @@ def compare_examples(old: Backup, new: Backup) -> ChangeCounts:
             counts.modified += a[1] != b[1]
             a, b = next(before, None), next(after, None)
     return counts
+
+
+def compare_analyses(old: Backup, new: Backup) -> ChangeCounts:
+    """Count the completed analyses in which two backups differ, by id and by the checksum of the document."""
+    import numpy as np
+
+    (before, old_crcs), (after, new_crcs) = old.census.golden(), new.census.golden()
+    both, at_old, at_new = np.intersect1d(before, after, assume_unique=True, return_indices=True)
+    return ChangeCounts(
+        added=len(after) - len(both),
+        removed=len(before) - len(both),
+        modified=int((old_crcs[at_old] != new_crcs[at_new]).sum()),
+    )
+
+
+def compare_queries(old: Backup, new: Backup) -> ChangeCounts:
+    """Count the test queries in which two backups differ; what a query expects is part of it."""
+    return _compared(_by_query(old), _by_query(new))
+
+
+def _by_query(backup: Backup) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Yield the id of each query with the lines that tell of it; both sections are in the order of that id."""
+    queries = ((line[_QUERY_AT : _QUERY_AT + _UUID_CHARS], line) for line in backup.lines("test_queries"))
+    expected = (
+        (line[_EXPECTED_AT : _EXPECTED_AT + _UUID_CHARS], _ROW_NUMBER.sub(b"", line)[:-_CRC_CHARS])
+        for line in backup.lines("expected_chunks")
+    )
+    for query, group in groupby(merge(queries, expected), key=lambda pair: pair[0]):
+        yield query, [line for _, line in group]
 
 
 def _by_example(backup: Backup, left_out: set[str]) -> Iterator[tuple[bytes, list[bytes]]]:

@@ -56,11 +56,12 @@ def _documents_in_memory(backup: Backup, name: str, documents: Any, exactly: Any
     backup.census.begin(name)
     records = []
     for number, document in enumerate(documents):
-        backup.census.add(b"", document, f"{backup.main}: {name}[{number}]")
+        backup.census.add(document, f"{backup.main}: {name}[{number}]")
         try:
             records.append(rendered({key: exactly[number][key] for key in ANALYSIS_KEYS}))
         except TypeError as error:  # a lone surrogate: JSON can write what no text can hold
             raise InvalidBackup(f"{backup.main}: {name}[{number}]: {error}.") from error
+        backup.census.add_text(records[-1])
     return DocumentPart(len(records), memory=tuple(records))
 
 

@@ -127,7 +127,8 @@ class MainFileScan:
             if lines[0] != b"    {\n" or lines[-1] == LIST_END:
                 raise AnotherLayout(f"line {number}")
             record = joined_record(lines)
-            census.add(record, self._document(record, number), f"{self._backup.main}: {name}[{count}]")
+            census.add(self._document(record, number), f"{self._backup.main}: {name}[{count}]")
+            census.add_text(record)
             count += 1
         self._backup.documents[name] = DocumentPart(count, self._backup.main, start, first)
 

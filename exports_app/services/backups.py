@@ -15,7 +15,7 @@ from datasets_app.domain.roles import Action
 from datasets_app.models import AuditEvent
 from datasets_app.services.access import record, require
 from exports_app.backup import layout
-from exports_app.backup.comparing import compare_examples
+from exports_app.backup.comparing import compare_analyses, compare_examples, compare_queries
 from exports_app.backup.opened import Backup
 from exports_app.backup.reading import open_backup
 from exports_app.backup.writing import (
@@ -147,7 +147,7 @@ def _changes(
     """Return the changes told so far, and those of this backup."""
     events = AuditEvent.objects.filter(action="backup_change").order_by("id")
     if before is not None:
-        counts = asdict(compare_examples(before, open_backup(new)))
+        counts = _compared(before, open_backup(new))
         known = before.changes
     else:
         counts = _counts_since_last(written)
@@ -159,9 +159,10 @@ def _changes(
             "date": date,
             "action": action,
             "count": count,
-            "description": options.description or _described(action, count),
+            "description": options.description or _described(kind, action, count),
         }
-        for action, count in counts.items()
+        for kind, actions in counts.items()
+        for action, count in actions.items()
         if count
     ]
     if not made and options.description:
@@ -169,19 +170,54 @@ def _changes(
     return known, made
 
 
-def _described(action: str, count: int) -> str:
-    return f"{count} example{'' if count == 1 else 's'} {action}"
+_KINDS = {
+    "total_analyses": ("analysis", "analyses"),
+    "total_test_queries": ("test query", "test queries"),
+    "total_examples": ("example", "examples"),
+}
 
 
-def _counts_since_last(written: WrittenBackup) -> dict[str, int]:
+def _compared(before: Backup, after: Backup) -> dict[str, dict[str, int]]:
+    """Return for each kind of record how many were added, removed and modified."""
+    return {
+        "total_analyses": asdict(compare_analyses(before, after)),
+        "total_test_queries": asdict(compare_queries(before, after)),
+        "total_examples": asdict(compare_examples(before, after)),
+    }
+
+
+def _described(kind: str, action: str, count: int) -> str:
+    return f"{count} {_KINDS[kind][count != 1]} {action}"
+
+
+def _counts_since_last(written: WrittenBackup) -> dict[str, dict[str, int]]:
     """Compare with what the database knows of the last backup or restore, when its files are not at hand."""
     events = AuditEvent.objects.filter(action__in=("backup", "restore"), details__has_key="sha256")
     last = events.order_by("-id").first()
     if last is not None and last.details["sha256"] == written.sha256:
         return {}
-    before = last.details["totals"].get("total_examples", 0) if last is not None else 0
-    difference = written.totals["total_examples"] - before
-    return {"added": max(difference, 0), "removed": max(-difference, 0)}
+    before = last.details["totals"] if last is not None else {}
+    counts = {}
+    for kind in _KINDS:
+        difference = written.totals[kind] - before.get(kind, 0)
+        counts[kind] = {"added": max(difference, 0), "removed": max(-difference, 0)}
+    return counts
+
+
+def totals_told(totals: dict[str, int]) -> str:
+    """Return the totals in words: "98 analyses, 415 chunks, 98 artifacts, 2 datasets, …"; a missing one is left out."""
+    return ", ".join(f"{totals[name]} {words}" for name, words in _TOLD.items() if name in totals)
+
+
+_TOLD = {
+    "total_analyses": "analyses",
+    "total_chunks": "chunks",
+    "total_artifacts": "artifacts",
+    "total_test_queries": "test queries",
+    "total_datasets": "datasets",
+    "total_examples": "examples",
+    "total_commits": "commits",
+}
 
 
 def record_backup(result: BackupResult, actor: Any, options: BackupOptions, place: str = "") -> None:
@@ -196,7 +232,7 @@ def record_backup(result: BackupResult, actor: Any, options: BackupOptions, plac
             actor,
             "backup",
             None,
-            f"{result.totals['total_examples']} examples to {place}",
+            f"{totals_told(result.totals)} to {place}",
             format="json",
             directory=place,
             sha256=result.sha256,
@@ -212,8 +248,7 @@ def last_backup() -> AuditEvent | None:
 
 def as_text(result: BackupResult) -> str:
     """One line for people."""
-    totals = result.totals
-    what = f"{totals['total_datasets']} datasets, {totals['total_examples']} examples, {totals['total_commits']} commits"
+    what = totals_told(result.totals)
     if not result.changed:
         return f"Nothing changed since {result.created_at:%Y-%m-%d %H:%M} UTC: {what} in {result.directory}."
     told = "; ".join(change["description"] for change in result.changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from datasets_app.models.corpus import DEFAULT_CORPUS
 from datasets_app.services.access import record, require
 from exports_app.backup import layout
 from exports_app.backup.clearing import delete_datasets, wipe
+from exports_app.backup.corpus_loading import known_ids, there_already
 from exports_app.backup.guards import lifted_guards
 from exports_app.backup.loading import Loader, Plan, Progress
 from exports_app.backup.opened import Backup
@@ -26,7 +27,8 @@ from exports_app.backup.reading import findings, open_backup
 from exports_app.backup.rebuilding import check_references, rebuild_trees
 from exports_app.backup.shard_checks import check_shards
 from exports_app.errors import RestoreConflict, RestoreFailed, RestoreRefused
-from exports_app.services.backups import BackupOptions, create_backup
+from exports_app.services.backups import BackupOptions, create_backup, totals_told
+from exports_app.services.restored_retrieval import embed_first, index_afterwards
 from goldenproject.kit.clock import now
 
 _ANALYZED = (
@@ -50,7 +52,7 @@ class RestoreOptions:
     """`replace`: delete what is there first. `on_conflict`: what becomes of a dataset or type that is there by id.
 
     "error" refuses, "skip" leaves what is there, "update" puts the backup's in its place, each dataset as a whole with
-    its versions. `strict`: findings in the content refuse the restore. `safety_dir`: where the safety backup goes.
+    its versions; analyses and test queries alike, each with all that is its own. `strict`: findings in the content refuse the restore. `safety_dir`: where the safety backup goes.
     """
 
     replace: bool = False
@@ -58,6 +60,7 @@ class RestoreOptions:
     dry_run: bool = False
     strict: bool = False
     safety_dir: Path | None = None
+    embeddings: bool = True  # False: golden_embed makes them later; verify misses them until then
     source: str = ""  # what the audit names as the source, when the folder is a temporary one
 
 
@@ -74,6 +77,8 @@ class RestoreResult:
     commits_proved: int = 0
     safety_backup: Path | None = None
     findings: list[str] = field(default_factory=list)
+    analyses: dict[str, int] = field(default_factory=dict)
+    queries: dict[str, int] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         safety = str(self.safety_backup) if self.safety_backup else None
@@ -87,10 +92,19 @@ class _Choice:
     add: list[tuple[uuid.UUID, str]]
     update: list[tuple[uuid.UUID, str]]
     skip: list[tuple[uuid.UUID, str]]
+    known_analyses: int = 0
+    known_queries: int = 0
+    replaces_sources: bool = False
 
     @property
     def names(self) -> dict[str, list[str]]:
-        return {kind: [name for _, name in pairs] for kind, pairs in asdict(self).items()}
+        kinds = {"add": self.add, "update": self.update, "skip": self.skip}
+        return {kind: [name for _, name in pairs] for kind, pairs in kinds.items()}
+
+    @property
+    def replaces(self) -> bool:
+        """Whether something that is there is replaced, so that a safety backup is called for."""
+        return bool(self.update) or self.replaces_sources
 
     @property
     def loaded(self) -> frozenset[uuid.UUID]:
@@ -112,23 +126,37 @@ def restore_backup(
     options = options or RestoreOptions()
     with layout.locked(directory, writing=False):
         backup = open_backup(directory)
+        troubles: list[str] = []
         for _ in check_shards(backup):
             pass
         found = findings(backup)
-        if found and options.strict:
-            raise RestoreRefused(
-                f"{directory}: {found[0]}"
-                + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
-                + ".",
-                hint="Without --strict it is restored and reported.",
-            )
+        _refuse_when_strict(directory, found, options)
+        if options.dry_run:
+            return _dry_run(backup, options, found)
+        _choose(
+            backup, options, whole=options.replace or is_pristine()
+        )  # a conflict is told before all the work
+        if options.embeddings:
+            troubles = embed_first(backup, progress)
+            _refuse_when_strict(directory, troubles, options)
+            found += troubles
         try:
-            return _restore(backup, actor, options, found, progress)
+            result = _restore(backup, actor, options, found, progress)
         except (IntegrityError, DataError, psycopg.errors.DatabaseError) as error:
             raise RestoreFailed(
                 f"The database refused what the backup holds: {str(error).strip().splitlines()[0]}. Nothing was changed.",
                 hint="Use another copy of the backup, or an older one.",
             ) from error
+    later = index_afterwards(embeddings=options.embeddings and not troubles, progress=progress)
+    return replace(result, findings=[*result.findings, *later])
+
+
+def _refuse_when_strict(directory: Path, found: list[str], options: RestoreOptions) -> None:
+    if found and options.strict:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise RestoreRefused(
+            f"{directory}: {found[0]}{more}.", hint="Without --strict it is restored and reported."
+        )
 
 
 def is_pristine() -> bool:
@@ -145,16 +173,29 @@ def is_pristine() -> bool:
 def _restore(
     backup: Backup, actor: Any, options: RestoreOptions, found: list[str], progress: Progress | None
 ) -> RestoreResult:
-    if options.dry_run:
-        whole = options.replace or is_pristine()
-        choice = _choose(backup, options, whole=whole)
-        counts = {name: backup.count(name) for name in backup.parts if name not in ("people", "files")}
-        return RestoreResult(backup.folder, True, whole, choice.names, counts, findings=found)
     with transaction.atomic():
         with lifted_guards():
             result = _load(backup, actor, options, found, progress)
         _record(result, backup, actor, options.source or str(backup.folder))
     return result
+
+
+def _dry_run(backup: Backup, options: RestoreOptions, found: list[str]) -> RestoreResult:
+    whole = options.replace or is_pristine()
+    choice = _choose(backup, options, whole=whole)
+    counts = {name: backup.count(name) for name in backup.parts if name not in ("people", "files")}
+    counts |= {
+        "analyses": backup.census.analyses,
+        "chunks": len(backup.census.chunk_ids),
+        "artifacts": backup.census.all_artifacts,
+    }
+    kind = "update" if options.on_conflict == "update" else "skip"
+    known = choice.known_analyses
+    analyses = {"add": backup.census.analyses - known, kind: known}
+    queries = {"add": backup.count("test_queries") - choice.known_queries, kind: choice.known_queries}
+    return RestoreResult(
+        backup.folder, True, whole, choice.names, counts, findings=found, analyses=analyses, queries=queries
+    )
 
 
 def _load(
@@ -165,7 +206,7 @@ def _load(
     whole = options.replace or pristine
     choice = _choose(backup, options, whole=whole)
     safety = None
-    if not pristine and (options.replace or choice.update):
+    if not pristine and (options.replace or choice.replaces):
         safety = take_safety_backup(options)
     erased = _erased_since(backup) if whole else []
     connection.ensure_connection()
@@ -197,6 +238,8 @@ def _load(
         proved,
         safety,
         [*found, *loader.corpus.findings, *erased],
+        loader.corpus.analyses,
+        loader.corpus.queries,
     )
 
 
@@ -222,7 +265,26 @@ def _choose(backup: Backup, options: RestoreOptions, *, whole: bool) -> _Choice:
             )
         else:
             (choice.update if options.on_conflict == "update" else choice.skip).append((pk, name))
-    return choice
+    return choice if whole else _with_sources(choice, backup, options)
+
+
+def _with_sources(choice: _Choice, backup: Backup, options: RestoreOptions) -> _Choice:
+    """Add how many analyses and test queries are there already. Raises RestoreConflict when none may be."""
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        analyses = list(known_ids(cursor, "datasets_app_analysis", backup.analysis_ids()))
+        wanted = (uuid.UUID(orjson.loads(line)["id"]) for line in backup.lines("test_queries"))
+        queries = list(known_ids(cursor, "datasets_app_testquery", wanted))
+    if options.on_conflict == "error" and analyses:
+        raise there_already("analysis", "analyses", analyses)
+    if options.on_conflict == "error" and queries:
+        raise there_already("test query", "test queries", queries)
+    return replace(
+        choice,
+        known_analyses=len(analyses),
+        known_queries=len(queries),
+        replaces_sources=options.on_conflict == "update" and bool(analyses or queries),
+    )
 
 
 _TYPE_FIELDS = ("input_schema", "output_schema", "class_field", "required_fields")
@@ -281,7 +343,7 @@ def _record(result: RestoreResult, backup: Backup, actor: Any, source: str) -> N
         actor,
         "restore",
         None,
-        f"{backup.count('examples')} examples from {source}",
+        f"{totals_told(backup.totals)} from {source}",
         directory=source,
         sha256=backup.sha256,
         totals=backup.totals,
@@ -294,7 +356,7 @@ def _record(result: RestoreResult, backup: Backup, actor: Any, source: str) -> N
 def as_text(result: RestoreResult) -> str:
     """The lines for people."""
     counts = result.counts
-    what = f"{counts.get('datasets', 0)} datasets, {counts.get('examples', 0)} examples, {counts.get('commits', 0)} commits"
+    what = totals_told({f"total_{name}": count for name, count in counts.items()})
     if result.dry_run:
         lines = [f"Would restore {what} from {result.directory}; nothing was changed."]
         if result.replaced:
@@ -302,6 +364,8 @@ def as_text(result: RestoreResult) -> str:
         for kind, names in result.datasets.items():
             if names:
                 lines.append(f"Datasets to {kind}: {', '.join(names)}.")
+        for what, counted in (("Analyses", result.analyses), ("Test queries", result.queries)):
+            lines += [f"{what} to {kind}: {count}." for kind, count in counted.items() if count]
     else:
         lines = [
             f"Restored {what} from {result.directory}; {result.commits_proved} commits proved by their hashes."
