@@ -5,16 +5,32 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.dispatch import receiver
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
 from datasets_app.domain.roles import Action
-from datasets_app.models import ImportBatch, JobRun
+from datasets_app.models import EmbeddingModel, ImportBatch, JobRun
+from datasets_app.services.corpus.changing import corpus_changed
+from datasets_app.services.corpus.corpora import get_corpus
 from datasets_app.services.curation.staging import apply_batch
-from datasets_app.services.jobs import JobIsRunning, JobKind, Progress, register, run_job, wake_stalled
+from datasets_app.services.evaluation.running import EvaluationOptions, evaluate, run_of_job
+from datasets_app.services.jobs import (
+    JobIsRunning,
+    JobKind,
+    Progress,
+    register,
+    run_job,
+    start_job,
+    wake_stalled,
+)
 from datasets_app.services.jobs.starting import RUN_TASK
 from datasets_app.services.jobs.waking import MAX_TRIES
+from datasets_app.services.retrieval.embedding import embed_missing
+from datasets_app.services.retrieval.embedding_models import get_model
+from datasets_app.services.retrieval.refreshing import refresh_lexical_indexes
 from datasets_app.services.versioning.worktrees import open_worktree, row_count
 from goldenproject.kit.errors import NotFound
 
@@ -75,5 +91,58 @@ def _import_apply(job: JobRun, progress: Progress) -> dict[str, Any]:
     }
 
 
+def _embed(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Bring what searches derive from the chunks up to date: the lexical indexes first, which take seconds."""
+    refreshed = refresh_lexical_indexes(progress)
+    name = job.arguments.get("model")
+    if name is None and not EmbeddingModel.objects.filter(is_current=True).exists():
+        return {"corpora": refreshed}
+    report = embed_missing(model=get_model(name), actor=job.started_by, progress=progress, wait=True)
+    return {"corpora": refreshed, **report.document()}
+
+
+@receiver(corpus_changed, dispatch_uid="golden embed")
+def _corpus_changed(**_: Any) -> None:
+    """Bring the vectors up to date once the change is committed; one job for all changes of a transaction."""
+    if not settings.GOLDEN_EMBED_ON_CHANGE:
+        return
+    if not any(waiting[1] is _start_embedding for waiting in connection.run_on_commit):
+        transaction.on_commit(_start_embedding, robust=True)
+
+
+def _start_embedding() -> None:
+    """Start the job, unless one waits. One that runs may have looked already, so another one follows it."""
+    jobs = JobRun.objects.filter(kind="embed")
+    if jobs.filter(state=JobRun.State.QUEUED).exists():
+        return
+    running = jobs.filter(state=JobRun.State.RUNNING).order_by("-created_at").first()
+    after = {"after": str(running.pk)} if running else {}
+    start_job(kind="embed", dataset=None, actor=None, arguments=after)
+
+
+def _evaluate_retrieval(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Evaluate as the arguments say: {"corpus": name, "options": a document of EvaluationOptions}."""
+    corpus = get_corpus(job.arguments.get("corpus"))
+    # there already when the worker was killed after it had stored the run
+    evaluated = run_of_job(corpus, str(job.pk))
+    if evaluated is None:
+        evaluated = evaluate(
+            corpus=corpus,
+            options=EvaluationOptions.from_document(job.arguments.get("options", {})),
+            actor=job.started_by,
+            progress=progress,
+            job=str(job.pk),
+        )
+    return {
+        "run": evaluated.pk,
+        "queries": evaluated.query_count,
+        "passed": evaluated.passed_count,
+        "pass_rate": evaluated.metrics["pass_rate"]["mean"],
+        "warnings": evaluated.warnings,
+    }
+
+
 register(JobKind("open_worktree", "Open a branch for editing", Action.EDIT, _open_worktree))
 register(JobKind("import_apply", "Import", Action.IMPORT, _import_apply))
+register(JobKind("embed", "Make the vectors of the corpus", Action.EDIT, _embed))
+register(JobKind("evaluate_retrieval", "Evaluate retrieval", Action.EDIT, _evaluate_retrieval))

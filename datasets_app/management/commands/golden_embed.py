@@ -17,13 +17,15 @@ from datasets_app.services.retrieval.embedding_models import (
     register_model,
     switch_current,
 )
+from datasets_app.services.retrieval.refreshing import refresh_lexical_indexes
 from datasets_app.services.retrieval.vector_index import index_state
 from goldenproject.kit.commands import GoldenCommand, Outcome, UsageError
 
 
 class Command(GoldenCommand):
     help = (
-        "Make the vectors that the current embedding model (or --model, or --all-models) lacks, and its index. "
+        "Make the vectors that the current embedding model (or --model, or --all-models) lacks, and its index; "
+        "bring changed chunks into the lexical index. "
         "It may be stopped at any time; the next run goes on."
     )
 
@@ -83,6 +85,9 @@ class Command(GoldenCommand):
             raise UsageError("--model and --all-models say nothing with --register, --switch or --delete.")
 
     def _embed(self, actor: Any, options: dict[str, Any]) -> Outcome:
+        allow(actor, Action.EDIT, None)
+        with self.progress("Indexing words") as progress:
+            refreshed = refresh_lexical_indexes(progress)
         reports = []
         for model in _chosen(options):
             with self.progress(f"Embedding with {model.name}") as progress:
@@ -91,7 +96,7 @@ class Command(GoldenCommand):
             for warning in report.warnings:
                 self.stderr.write(f"Warning: {warning}")
         return Outcome(
-            {"models": [report.document() for report in reports]},
+            {"corpora_indexed": refreshed, "models": [report.document() for report in reports]},
             lines(_told(report) for report in reports),
         )
 
