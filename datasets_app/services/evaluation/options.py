@@ -15,6 +15,19 @@ DEFAULT_K: Final = 10
 LEG_METRIC: Final = "ndcg@10"
 
 
+def _texts(name: str, given: Any) -> tuple[str, ...]:
+    """Return a list of texts as a tuple. Raises BadInput, also for a single text, whose letters are not meant."""
+    if not isinstance(given, list | tuple) or not all(isinstance(text, str) for text in given):
+        raise BadInput(f"{name}: found {given!r}, expected a list of texts.")
+    return tuple(_text(name, text) for text in given)
+
+
+def _text(name: str, given: Any) -> str:
+    if not isinstance(given, str) or "\x00" in given:
+        raise BadInput(f"{name}: found {given!r}, expected a text.")
+    return given
+
+
 @dataclass(frozen=True)
 class QueryFilter:
     """Which test queries to take: those with all of `tags`, this difficulty, this category, these ids; all by default.
@@ -28,8 +41,12 @@ class QueryFilter:
     ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", tuple(self.tags))
-        object.__setattr__(self, "ids", None if self.ids is None else tuple(dict.fromkeys(self.ids)))
+        object.__setattr__(self, "tags", _texts("tags", self.tags))
+        object.__setattr__(
+            self, "ids", None if self.ids is None else tuple(dict.fromkeys(_texts("ids", self.ids)))
+        )
+        _text("difficulty", self.difficulty)
+        _text("category", self.category)
         if self.difficulty and self.difficulty not in TestQuery.Difficulty.values:
             raise BadInput(
                 f"Queries by difficulty: found {self.difficulty!r}, expected one of "
@@ -68,7 +85,10 @@ class EvaluationOptions:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", tuple(self.metrics))
+        object.__setattr__(self, "metrics", _texts("metrics", self.metrics))
+        _text("name", self.name)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise BadInput(f"seed: found {self.seed!r}, expected a whole number of 0 or more.")
         if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k <= MAX_CANDIDATES:
             raise BadInput(f"k: found {self.k!r}, expected a whole number from 1 to {MAX_CANDIDATES:,}.")
         if len(self.name) > 200 or not (self.name == "" or self.name.isprintable()):
@@ -101,6 +121,9 @@ class EvaluationOptions:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> EvaluationOptions:
         """Return the options that `document` describes (also that of a run); what it leaves out is as by default."""
+        for name in ("search", "queries"):
+            if not isinstance(document.get(name, {}), Mapping):
+                raise BadInput(f"{name}: found {document[name]!r}, expected an object.")
         known = {name: document[name] for name in ("k", "name", "metrics", "seed") if name in document}
         try:
             return cls(
@@ -108,5 +131,5 @@ class EvaluationOptions:
                 query_filter=QueryFilter(**document.get("queries", {})),
                 **known,
             )
-        except (TypeError, AttributeError) as error:
+        except TypeError as error:
             raise BadInput(f"The evaluation's options are not understood: {error}.") from error

@@ -95,5 +95,8 @@ def judged(db: None) -> Judged:
 def search(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> FakeSearch:
     fake = FakeSearch(judged.chunks)
     monkeypatch.setattr("datasets_app.services.evaluation.running.search_many", fake.search_many)
-    monkeypatch.setattr("datasets_app.services.evaluation.running._model_name", lambda search: "minilm")
+    monkeypatch.setattr(
+        "datasets_app.services.evaluation.running._model_name",
+        lambda search: "minilm" if "vector" in search.legs else "",
+    )
     return fake

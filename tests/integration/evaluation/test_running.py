@@ -12,8 +12,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from datasets_app.errors import InvalidPassRule, NothingToEvaluate, UnknownMetric
-from datasets_app.models import Analysis, AuditEvent, Chunk, RetrievalResult, RetrievalRun
+from datasets_app.models import Analysis, AuditEvent, Chunk, JobRun, RetrievalResult, RetrievalRun
 from datasets_app.services.evaluation.running import EvaluationOptions, QueryFilter, evaluate, run_of_job
+from datasets_app.services.jobs.kinds import kind_of
 from datasets_app.services.retrieval.searching import SearchOptions
 from goldenproject.kit.errors import BadInput, Forbidden, NotFound
 from tests.integration.evaluation.conftest import FakeSearch, Judged
@@ -127,7 +128,7 @@ def test_evaluate__the_depth__is_what_metrics_need(
 ) -> None:
     _run(three, **options)
     assert search.asked[0].limit == limit
-    assert search.asked[0].model == "minilm"
+    assert search.asked[0].model is None  # no vector leg, no model
 
 
 def test_evaluate__a_rule_of_the_query__decides_instead_of_the_default(
@@ -369,6 +370,39 @@ def test_query_filter__an_unknown_difficulty__is_refused() -> None:
         QueryFilter(difficulty="extreme")
 
 
-def test_evaluation_options__a_strange_document__is_refused() -> None:
-    with pytest.raises(BadInput, match="not understood"):
-        EvaluationOptions.from_document({"queries": {"colour": "red"}})
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"queries": {"colour": "red"}},
+        {"queries": {"tags": "red"}},
+        {"queries": {"tags": [1]}},
+        {"queries": {"ids": "a"}},
+        {"queries": {"difficulty": 3}},
+        {"queries": {"category": "a\x00b"}},
+        {"queries": ["red"]},
+        {"search": "lexical"},
+        {"search": {"legs": 3}},
+        {"metrics": "mrr"},
+        {"metrics": [3]},
+        {"name": 3},
+        {"k": "10"},
+        {"seed": -1},
+        {"seed": 1.5},
+    ],
+)
+def test_evaluation_options__a_strange_document__is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="found|not understood"):
+        EvaluationOptions.from_document(document)
+
+
+def test_job__evaluate_retrieval__stores_one_run_even_when_it_is_done_twice(three: Judged) -> None:
+    arguments = {"corpus": "docs", "options": {"k": 2, "search": {"legs": ["lexical"]}}}
+    job = JobRun.objects.create(kind="evaluate_retrieval", arguments=arguments)
+    kind = kind_of("evaluate_retrieval")
+    told: list[tuple[int, int]] = []
+    first = kind.work(job, lambda done, total: told.append((done, total)))
+    assert kind.work(job, lambda done, total: None) == first
+    run = RetrievalRun.objects.get()
+    assert first == {"run": run.pk, "queries": 3, "passed": 2, "pass_rate": 2 / 3, "warnings": []}
+    assert told == [(3, 3)]
+    assert kind.action == "edit"
