@@ -7,12 +7,30 @@ from __future__ import annotations
 
 from django.urls import path
 
-from datasets_app.api import blame, commits, datasets, examples, imports, merges, refs, site, tokens, versions
+from datasets_app.api import (
+    analyses,
+    blame,
+    commits,
+    corpora,
+    datasets,
+    evaluations,
+    examples,
+    imports,
+    merges,
+    refs,
+    searching,
+    site,
+    test_queries,
+    tokens,
+    versions,
+)
 
 app_name = "api"
 
 _DATASET = "datasets/<str:dataset>"
 _MERGE = f"{_DATASET}/merges/<int:merge>"
+_CORPUS = "corpora/<str:corpus>"
+_MODEL = "embedding-models/<slug:model>"
 _VERSION = f"{_DATASET}/versions/<path:ref>/examples"
 
 urlpatterns = [
@@ -63,4 +81,22 @@ urlpatterns = [
     path(f"{_VERSION}.ndjson", versions.VersionStreamView.as_view(), name="version-stream"),
     path(f"{_VERSION}/<str:example>", versions.VersionExampleView.as_view(), name="version-example"),
     path(_VERSION, versions.VersionExamplesView.as_view(), name="version-examples"),
+    path("corpora", corpora.CorporaView.as_view(), name="corpora"),
+    path(_CORPUS, corpora.OneCorpusView.as_view(), name="corpus"),
+    path(f"{_CORPUS}/bulk", corpora.CorpusBulkView.as_view(), name="corpus-bulk"),
+    path(f"{_CORPUS}/analyses", analyses.AnalysesView.as_view(), name="analyses"),
+    path("analyses/<uuid:analysis>", analyses.AnalysisView.as_view(), name="analysis"),
+    path(f"{_CORPUS}/chunks", analyses.ChunksView.as_view(), name="chunks"),
+    path("chunks/<uuid:chunk>", analyses.ChunkView.as_view(), name="chunk"),
+    path(f"{_CORPUS}/queries", test_queries.QueriesView.as_view(), name="queries"),
+    path("queries/<uuid:query>", test_queries.QueryView.as_view(), name="query"),
+    path(f"{_CORPUS}/search", searching.SearchView.as_view(), name="search"),
+    path(f"{_CORPUS}/runs", evaluations.RunsView.as_view(), name="runs"),
+    path("runs/<int:run>", evaluations.RunView.as_view(), name="run"),
+    path("runs/<int:run>/results", evaluations.ResultsView.as_view(), name="run-results"),
+    path("runs/<int:run>/against/<int:base>", evaluations.ComparisonView.as_view(), name="run-comparison"),
+    path("embedding-models", searching.EmbeddingModelsView.as_view(), name="embedding-models"),
+    path(_MODEL, searching.EmbeddingModelView.as_view(), name="embedding-model"),
+    path(f"{_MODEL}/current", searching.CurrentModelView.as_view(), name="embedding-model-current"),
+    path(f"{_MODEL}/embed", searching.EmbedView.as_view(), name="embedding-model-embed"),
 ]

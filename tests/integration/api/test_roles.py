@@ -64,6 +64,24 @@ TABLE: dict[str, dict[str, Action | str]] = {
     "version-examples": {"GET": Action.VIEW},
     "version-example": {"GET": Action.VIEW},
     "version-stream": {"GET": Action.VIEW},
+    "corpora": {"GET": Action.VIEW, "POST": Action.EDIT},
+    "corpus": {"GET": Action.VIEW, "PATCH": Action.EDIT},
+    "corpus-bulk": {"POST": Action.IMPORT},
+    "analyses": {"GET": Action.VIEW, "POST": Action.EDIT},
+    "analysis": {"GET": Action.VIEW, "PATCH": Action.EDIT, "DELETE": Action.EDIT},
+    "chunks": {"GET": Action.VIEW},
+    "chunk": {"GET": Action.VIEW, "PATCH": Action.EDIT},
+    "queries": {"GET": Action.VIEW, "POST": Action.EDIT},
+    "query": {"GET": Action.VIEW, "PATCH": Action.EDIT, "DELETE": Action.EDIT},
+    "search": {"POST": Action.VIEW},
+    "runs": {"GET": Action.VIEW, "POST": Action.EDIT},
+    "run": {"GET": Action.VIEW},
+    "run-results": {"GET": Action.VIEW},
+    "run-comparison": {"GET": Action.VIEW},
+    "embedding-models": {"GET": Action.VIEW, "POST": Action.MANAGE},
+    "embedding-model": {"GET": Action.VIEW, "DELETE": Action.MANAGE},
+    "embedding-model-current": {"POST": Action.MANAGE},
+    "embedding-model-embed": {"POST": Action.EDIT},
 }
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ARGUMENTS = {
@@ -79,6 +97,13 @@ ARGUMENTS = {
     "job": NEVER,
     "name": "text_classification",
     "key": "0123456789abcde",
+    "corpus": "nowhere",
+    "analysis": NEVER,
+    "chunk": NEVER,
+    "query": NEVER,
+    "run": "1",
+    "base": "2",
+    "model": "no-such-model",
 }
 ALLOWED_THROUGH = {200, 201, 204, 400, 404, 409, 415}
 
