@@ -8,11 +8,10 @@ from pathlib import Path
 
 from exports_app.backup import layout
 from exports_app.errors import GitFailed
-from exports_app.services.backups import BackupResult
+from exports_app.services.backups import BackupResult, totals_told
 
 _NAMES = (layout.MAIN, layout.METADATA, layout.SHARDS)
 _TIMEOUT_S = 600
-_COUNTED = ("datasets", "examples", "commits", "analyses", "chunks", "artifacts")
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,8 @@ def commit_backup(result: BackupResult) -> GitCommit:
 
 def commit_message(result: BackupResult) -> str:
     """Return a subject with the counts, and the changes as the body."""
-    counts = [
-        f"{result.totals[f'total_{name}']} {name}" for name in _COUNTED if f"total_{name}" in result.totals
-    ]
     body = "\n".join(f"- {change['description']}" for change in result.changes)
-    return f"Backup: {', '.join(counts)}" + (f"\n\n{body}" if body else "")
+    return f"Backup: {totals_told(result.totals)}" + (f"\n\n{body}" if body else "")
 
 
 def _holds(tracked: str, name: str) -> bool:
