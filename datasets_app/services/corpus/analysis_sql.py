@@ -34,6 +34,8 @@ CREATE: Final = [
         f"CREATE TEMP TABLE golden_new_{table} ({columns}{_FLAGS.get(table, '')}) ON COMMIT DROP",
     )
 ]
+# The sets are joined and sorted whole: with the usual few megabytes each of them would go through files.
+WORK_MEMORY: Final = "SELECT set_config('work_mem', '64MB', true)"
 _BINARY_TYPES: Final = {"bigint": "int8", "integer": "int4", "boolean": "bool"}
 COPIES: Final = {
     table: (

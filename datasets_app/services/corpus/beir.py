@@ -306,11 +306,14 @@ class _Queries:
     def warnings(self, counts: SavedQueryCounts) -> list[str]:
         told = self._empty.warnings()
         if counts.unknown_chunks:
-            names = ", ".join(self._names_of(self._first_unknown[:5]))
-            told.append(f"{counts.unknown_chunks:,} judgments of unknown documents, left out: {names} …")
+            names = self._names_of(self._first_unknown)
+            told.append(
+                f"{counts.unknown_chunks:,} judgments of unknown documents, left out: {_some(names)}."
+            )
         if self.unknown_queries:
-            names = ", ".join(list(self._left)[:5])
-            told.append(f"{self.unknown_queries:,} judgments of unknown queries, left out: {names} …")
+            told.append(
+                f"{self.unknown_queries:,} judgments of unknown queries, left out: {_some(list(self._left))}."
+            )
         if counts.without_expected:
             told.append(f"{counts.without_expected:,} queries expect no chunk: evaluations leave them out.")
         return told
@@ -319,3 +322,7 @@ class _Queries:
         wanted = set(chunk_ids)
         judged = {name for names in self.judgments.by_query.values() for name in names}
         return sorted(name for name in judged if chunk_id_of(self._corpus, name) in wanted)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")

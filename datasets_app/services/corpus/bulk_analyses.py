@@ -81,7 +81,7 @@ class BulkAnalyses:
         self._rows = 0
         self._buffers: dict[str, list[Sequence[Any]]] = {name: [] for name in sql.COPIES}
         with binary_cursor() as cursor:
-            for statement in sql.CREATE:
+            for statement in (*sql.CREATE, sql.WORK_MEMORY):
                 cursor.execute(statement)
 
     @property
@@ -199,21 +199,25 @@ class BulkAnalyses:
         """Write what was staged. Raises, with nothing written, when anything is refused: see `Refusals`."""
         for table in sql.COPIES:
             self._send(table)
-        if self._rows >= _ANALYZED_FROM:
-            self._run(sql.ANALYZE)
-        self._run(sql.FIND_KNOWN)
-        self._run(sql.FIND_BY_URL, [self._corpus.pk])
+        self._analyze()
+        if self._run(sql.FIND_KNOWN) + self._run(sql.FIND_BY_URL, [self._corpus.pk]):
+            self._analyze()
         if not policy.keep_source:
             self._refuse_analyses(policy)
         skipped = self._skip_known() if policy.on_existing == "skip" else 0
-        self._run(sql.FIND_CHUNKS)
-        self._run(sql.MATCH_CHUNKS_BY_INDEX)
+        if self._run(sql.FIND_CHUNKS) + self._run(sql.MATCH_CHUNKS_BY_INDEX):
+            self._analyze()
         self._refuse_parts(policy)
         self._refusals.raise_any("Nothing was saved.")
         counts = self._write(policy, skipped)
         for table in sql.COPIES:
             self._run(f"DROP TABLE golden_new_{table}")
         return counts
+
+    def _analyze(self) -> None:
+        """Tell the planner how many are known now; believing them few, it would compare all with all."""
+        if self._rows >= _ANALYZED_FROM:
+            self._run(sql.ANALYZE)
 
     def _run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         with binary_cursor() as cursor:

@@ -236,8 +236,7 @@ class BulkQueries:
         """Write what was staged. Raises, with nothing written, when anything is refused: see `Refusals`."""
         for table in _COPIES:
             self._send(table)
-        if self._lines >= _ANALYZED_FROM:
-            self._run(_ANALYZE)
+        self._analyze()
         self._run(_FIND_KNOWN)
         self._run(_FIND_BY_EXTERNAL_ID, [self._corpus.pk])
         self._refuse_queries(policy)
@@ -245,6 +244,7 @@ class BulkQueries:
         if policy.on_existing == "skip":
             skipped = [self._run(statement) for statement in _SKIP][-1]
         self._run(_FIND_CHUNKS, [self._corpus.pk])
+        self._analyze()
         unknown = self._unknown_chunks(policy)
         if policy.keep_labels:
             self._run(_KEEP_LABELS)
@@ -305,6 +305,11 @@ class BulkQueries:
             without_expected=self._count(_NOTHING_EXPECTED),
             unknown_chunks=unknown,
         )
+
+    def _analyze(self) -> None:
+        """Tell the planner how many are known now; believing them few, it would compare all with all."""
+        if self._lines >= _ANALYZED_FROM:
+            self._run(_ANALYZE)
 
     def _run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         with binary_cursor() as cursor:

@@ -8,6 +8,9 @@ import pytest
 
 from datasets_app.models import Corpus
 from datasets_app.services.corpus.corpora import get_corpus
+from tests.integration.commands.conftest import run
+
+__all__ = ["run"]
 
 
 @pytest.fixture
