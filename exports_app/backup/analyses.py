@@ -19,12 +19,20 @@ NOT_COMPLETED = "analyses_not_completed"
 DOCUMENTS = (COMPLETED, NOT_COMPLETED)
 ANALYSIS_KEYS = ("id", "url", "content_type", "status", "created_at", "findings", "chunks", "artifact")
 DETAILS = "analysis_details"
-DETAIL_KEYS = ("id", "corpus_id", "status", "finding_ids", "finding_positions", "analysis_crc32")
+DETAIL_KEYS = (
+    "id",
+    "corpus_id",
+    "status",
+    "url_violation",
+    "finding_ids",
+    "finding_positions",
+    "analysis_crc32",
+)
 
 # Tables whose rows are in the documents, and their columns that are made anew or follow from the place.
 IN_DOCUMENTS = ("Analysis", "Finding", "Chunk", "Artifact")
 NOT_IN_DOCUMENTS = {
-    "Analysis": ("canonical_url", "url_violation"),
+    "Analysis": ("canonical_url",),
     "Finding": ("analysis_id",),
     "Chunk": ("analysis_id", "content_hash"),
     "Artifact": ("analysis_id",),
@@ -58,7 +66,7 @@ _WHERE = {COMPLETED: "t.status = 'completed'", NOT_COMPLETED: "t.status <> 'comp
 
 DETAILS_SQL = """
     SELECT row_to_json(s)::text FROM (
-        SELECT t.id, t.corpus_id, t.status,
+        SELECT t.id, t.corpus_id, t.status, t.url_violation,
                coalesce(f.ids, '{}') AS finding_ids, coalesce(f.positions, '{}') AS finding_positions
           FROM datasets_app_analysis t
           LEFT JOIN (SELECT analysis_id, array_agg(id ORDER BY position) AS ids,

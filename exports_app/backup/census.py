@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datasets_app.domain.url_contract import canonical_url, violation
+from datasets_app.domain.url_contract import canonical_url, same_source_as, violation
 from datasets_app.errors import InvalidAnalysis
 from datasets_app.services.corpus.drafts import AnalysisDraft, parse_analysis
 from datasets_app.services.corpus.url_rules import url_rules
@@ -211,8 +211,8 @@ class Census:
         for _, again, first in self._urls.repeated():
             if corpora[again] == corpora[first]:
                 self.find(
-                    f"analysis {self.name_of(again)}: the URL breaks the contract: analysis "
-                    f"{self.name_of(first)} claims the same canonical URL"
+                    f"analysis {self.name_of(again)}: the URL breaks the contract: "
+                    f"{same_source_as(self.name_of(first))}"
                 )
 
     def golden(self) -> tuple[np.ndarray, np.ndarray]:

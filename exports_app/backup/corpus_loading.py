@@ -16,6 +16,7 @@ import orjson
 import psycopg
 from psycopg.types.json import Jsonb
 
+from datasets_app.domain.url_contract import same_source_as
 from datasets_app.services.corpus.corpora import get_corpus
 from datasets_app.services.corpus.drafts import AnalysisDraft
 from datasets_app.services.corpus.url_rules import contract_columns
@@ -48,7 +49,8 @@ _ARTIFACT = (
 )
 _DETAILS = (
     "CREATE TEMP TABLE golden_detail ON COMMIT DROP AS SELECT r.* FROM golden_stage s CROSS JOIN LATERAL "
-    "json_to_record(s.doc) AS r (id uuid, corpus_id uuid, finding_ids uuid[], finding_positions int[])"
+    "json_to_record(s.doc) AS r (id uuid, corpus_id uuid, url_violation text, finding_ids uuid[], "
+    "finding_positions int[])"
 )
 
 
@@ -57,6 +59,7 @@ class _Detail:
     """What format 1.0 has no place for: the corpus, and the ids and places of the findings."""
 
     corpus: uuid.UUID
+    violation: str = ""
     finding_ids: Sequence[uuid.UUID] = ()
     positions: Sequence[int] = ()
 
@@ -187,12 +190,12 @@ class CorpusLoader:
 
     def _details(self, drafts: Sequence[AnalysisDraft]) -> dict[Any, _Detail]:
         self._cursor.execute(
-            "SELECT id, corpus_id, finding_ids, finding_positions FROM golden_detail WHERE id = ANY(%s)",
+            "SELECT id, corpus_id, url_violation, finding_ids, finding_positions FROM golden_detail WHERE id = ANY(%s)",
             [[draft.id for draft in drafts]],
         )
         found: dict[Any, _Detail] = {
-            pk: _Detail(self._corpora.get(corpus, corpus), ids, positions)
-            for pk, corpus, ids, positions in self._cursor.fetchall()
+            pk: _Detail(self._corpora.get(corpus, corpus), violation, ids, positions)
+            for pk, corpus, violation, ids, positions in self._cursor.fetchall()
         }
         for draft in drafts:
             if draft.id not in found:
@@ -207,7 +210,10 @@ class CorpusLoader:
     def _urls(
         self, drafts: Sequence[AnalysisDraft], details: dict[Any, _Detail]
     ) -> dict[Any, tuple[str, str]]:
-        """Return (canonical_url, url_violation) of each; whoever claims a URL that is taken breaks the contract."""
+        """Return (canonical_url, url_violation) of each.
+
+        Whoever claims a URL that is taken breaks the contract. Of two that claim one, the backup knows which it is.
+        """
         made = {draft.id: contract_columns(draft.url) for draft in drafts}
         self._cursor.execute(
             "SELECT corpus_id, canonical_url, id, id IN (SELECT id FROM golden_added_analysis) "
@@ -219,11 +225,12 @@ class CorpusLoader:
         here = {pk for _, _, pk, is_added in rows if not is_added}
         for draft in drafts:
             url, violation = made[draft.id]
-            if violation:
+            if violation or details[draft.id].violation:
+                made[draft.id] = (url, violation or details[draft.id].violation)
                 continue
             owner = taken.setdefault((details[draft.id].corpus, url), draft.id)
             if owner != draft.id:
-                made[draft.id] = (url, f"analysis {owner} claims the same canonical URL")
+                made[draft.id] = (url, same_source_as(owner))
                 if owner in here:  # the backup itself was looked at before
                     self._choice.findings.append(
                         f"analysis {draft.id}: the URL {draft.url} breaks the contract: {made[draft.id][1]}"

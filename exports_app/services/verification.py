@@ -15,8 +15,9 @@ import orjson
 from datasets_app.domain import tree
 from datasets_app.domain.commits import CommitRecord
 from datasets_app.domain.content import is_tombstone
-from datasets_app.models import DatasetCommit
+from datasets_app.models import AuditEvent, DatasetCommit
 from datasets_app.services.access import record
+from datasets_app.services.corpus.verifying import verify_corpus
 from datasets_app.services.versioning.verifying import VERIFY_ACTION, verify_database
 from exports_app.backup import layout
 from exports_app.backup.dumping import is_dump, open_dump
@@ -46,13 +47,27 @@ class VerificationResult:
     def valid(self) -> bool:
         return not self.errors
 
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong but URLs that break the contract, which a restore brings back as they were."""
+        return all("URL breaks the contract" in error for error in self.errors)
+
     def as_dict(self) -> dict[str, Any]:
         return {"valid": self.valid, "errors": self.errors, "warnings": self.warnings, "stats": self.stats}
 
     def as_text(self) -> str:
         """Errors and warnings, a line each, then the line that says passed or failed with the counts."""
         lines = [f"Error: {text}" for text in self.errors] + [f"Warning: {text}" for text in self.warnings]
-        names = ("datasets", "examples", "working_rows", "commits", "analyses", "chunks", "artifacts")
+        names = (
+            "analyses",
+            "chunks",
+            "artifacts",
+            "test_queries",
+            "datasets",
+            "examples",
+            "working_rows",
+            "commits",
+        )
         counts = "".join(
             f"{name.replace('_', ' ')} {self.stats[name]}, " for name in names if name in self.stats
         )
@@ -207,17 +222,39 @@ def _record(fields: dict[str, Any]) -> CommitRecord:
 def verify_installation(
     *, deep: bool = False, actor: Any = None, check_backup: bool = True
 ) -> VerificationResult:
-    """Verify the database: hashes, trees, chains, references, guards (`deep`: all of it), and the last backup's age."""
+    """Verify the database and the last backup's age.
+
+    Datasets: hashes, trees, chains, references, guards. The corpus: URL contract, references, history, vectors. What
+    changed since the last good run, with `deep` all of it.
+    """
     # read first: a commit that is made meanwhile may be looked at, and the next run looks at it again
     newest = DatasetCommit.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     found = verify_database(deep=deep)
-    result = VerificationResult(found.errors, found.warnings, dict(found.stats))
+    corpus = verify_corpus(deep=deep, since=_covered())
+    counts = {"test_queries" if name == "queries" else name: count for name, count in corpus.stats.items()}
+    result = VerificationResult(
+        [*found.errors, *corpus.errors], [*found.warnings, *corpus.warnings], {**counts, **found.stats}
+    )
     if check_backup:
         _check_last_backup(result)
     if result.valid:
         what = "deep" if deep else "what changed"
-        record(actor, VERIFY_ACTION, None, what, newest_commit=newest, stats=result.stats)
+        record(
+            actor,
+            VERIFY_ACTION,
+            None,
+            what,
+            newest_commit=newest,
+            stats=result.stats,
+            corpus=corpus.covered,
+        )
     return result
+
+
+def _covered() -> dict[str, Any] | None:
+    """Return what the last good run covered of the corpus; None when there was none."""
+    event = AuditEvent.objects.filter(action=VERIFY_ACTION, succeeded=True).order_by("-id").first()
+    return None if event is None else event.details.get("corpus")
 
 
 def _check_last_backup(result: VerificationResult) -> None:

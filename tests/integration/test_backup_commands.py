@@ -59,7 +59,11 @@ def test_commands__backup_verify_restore__say_what_they_did(
         assert restored["verification"]["valid"]
         assert restored["counts"]["examples"] == made["totals"]["total_examples"]
         call_command("golden_verify")
-        assert capsys.readouterr().out.splitlines()[-1].startswith("Validation passed: datasets 2, ")
+        assert (
+            capsys.readouterr()
+            .out.splitlines()[-1]
+            .startswith("Validation passed: analyses 4, chunks 12, artifacts 3, ")
+        )
 
 
 def test_verify__of_a_folder__connects_to_no_database(committed_db: str, tmp_path: Path) -> None:
@@ -67,7 +71,7 @@ def test_verify__of_a_folder__connects_to_no_database(committed_db: str, tmp_pat
     call_command("golden_backup", "--output", str(tmp_path), "--json")
     done = manage("golden_verify", str(tmp_path), DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1].startswith("Validation passed: datasets 2, examples ")
+    assert done.stdout.splitlines()[-1].startswith("Validation passed: analyses 4, chunks 12, artifacts 3, ")
 
 
 def test_verify__of_a_damaged_folder__fails_with_exit_code_1(committed_db: str, tmp_path: Path) -> None:

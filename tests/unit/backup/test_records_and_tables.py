@@ -98,7 +98,7 @@ def test_sections__every_column__is_in_the_record_or_left_out_by_name() -> None:
 @pytest.mark.parametrize(
     ("label", "keys"),
     [
-        ("Analysis", (*ANALYSIS_KEYS[:5], "corpus_id")),
+        ("Analysis", (*ANALYSIS_KEYS[:5], "corpus_id", "url_violation")),
         ("Finding", ("id", "position", "agent", "category", "content", "confidence")),
         ("Chunk", ("id", "content", "section_title", "section_path", "content_type", "chunk_index")),
         ("Artifact", ("id", "summary", "key_findings", "metadata")),
