@@ -15,12 +15,15 @@ from django.core.management import call_command
 from django.db import DatabaseError, ProgrammingError, connections, transaction
 from psycopg import sql
 
-from datasets_app.models import Blob, Redaction
+from datasets_app.models import Analysis, Blob, Chunk, Redaction
 from datasets_app.models.guards import guarded_tables, missing_guards
 from datasets_app.services.access.database_roles import apply_roles, roles_sql
+from datasets_app.services.corpus.corpora import get_corpus
 from datasets_app.services.curation.examples import delete_examples, update_example
 from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.jobs import start_job
+from datasets_app.services.retrieval import embedding
+from datasets_app.services.retrieval.embedding_models import get_model
 from datasets_app.services.versioning.redacting import redact
 from datasets_app.services.versioning.refs import delete_tag
 from goldenproject.kit.commands import as_golden_error
@@ -291,3 +294,22 @@ def test_golden_roles__without_apply__prints_sql_and_changes_nothing(roles: Role
             cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'nobody_yet'")
             assert cursor.fetchone() == (0,)
     assert out.getvalue().strip() == roles_sql("nobody_yet").strip()
+
+
+def test_embedding__under_either_role__vectors_are_both_the_index_is_the_owners(
+    roles: Roles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "SMALL", 1)
+    with signed_in(roles, roles.app):
+        url = "https://docs.python.org/3/"
+        analysis = Analysis.objects.create(
+            corpus=get_corpus(), url=url, canonical_url=url, content_type="text", status="completed"
+        )
+        Chunk.objects.create(analysis=analysis, content="sorting lists", chunk_index=0)
+        report = embedding.embed_missing(model=get_model(), actor=None)
+        assert (report.embedded, report.index) == (1, "absent")
+        assert "can be made or dropped by the owner of the tables only" in report.warnings[0]
+        assert "golden_embed --model minilm with DATABASE_URL naming the owner" in report.warnings[0]
+    with signed_in(roles, roles.owner):
+        report = embedding.embed_missing(model=get_model(), actor=None)
+        assert (report.embedded, report.index, report.warnings) == (0, "ready", [])
