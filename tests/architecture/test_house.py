@@ -25,6 +25,7 @@ TOP_LEVEL = {
         "tests",
         "fixtures",
         ".ci",
+        ".github",
         ".gitignore",
     ),
 }

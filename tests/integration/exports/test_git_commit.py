@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+import yaml
+from django.core.management import call_command, load_command_class
 
 from datasets_app.services.curation.manager import DatasetManager
 from exports_app.errors import GitFailed
 from tests.integration.backup_data import documents
+from tests.template_database import ROOT
 
 
 @pytest.fixture
@@ -91,3 +94,18 @@ def test_git_commit__hook_that_refuses__is_told_and_the_next_run_commits(
         call_command("golden_backup", "--output", str(repository), "--git-commit")
     hook.unlink()
     assert backup(capsys, repository)["git_commit"] is not None
+
+
+def test_weekly_workflow__commands_and_times__are_those_that_the_guide_tells() -> None:
+    text = (ROOT / ".github" / "workflows" / "weekly-backup.yml").read_text()
+    workflow = yaml.safe_load(text)
+    triggers = workflow[True]  # YAML 1.1 reads "on" as a truth value
+    assert triggers["schedule"] == [{"cron": "0 2 * * 0"}]
+    assert "workflow_dispatch" in triggers
+    steps = workflow["jobs"]["backup"]["steps"]
+    runs = [step["run"] for step in steps if "golden_" in step.get("run", "")]
+    assert [run.partition("manage.py ")[2].split()[0] for run in runs] == ["golden_backup", "golden_verify"]
+    for run in runs:
+        name, *arguments = shlex.split(run.partition("manage.py ")[2])
+        load_command_class("exports_app", name).create_parser("manage.py", name).parse_args(arguments)
+    assert "${{ inputs" not in "".join(runs)  # what a person typed is never part of a shell's program
