@@ -72,7 +72,9 @@ UNFOLD: dict[str, Any] = {
                 "title": "Corpus",
                 "separator": True,
                 "items": [
-                    _entry("Sources", "travel_explore", "datasets_app_analysis_changelist", "can_read_corpus"),
+                    _entry(
+                        "Sources", "travel_explore", "datasets_app_analysis_changelist", "can_read_corpus"
+                    ),
                     _entry("Chunks", "segment", "datasets_app_chunk_changelist", "can_read_corpus"),
                     _entry("Test queries", "quiz", "datasets_app_testquery_changelist", "can_read_corpus"),
                 ],

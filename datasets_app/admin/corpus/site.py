@@ -12,6 +12,7 @@ from datasets_app.admin.corpus.chunk import ChunkPage
 from datasets_app.admin.corpus.chunk_edit import ChunksPage
 from datasets_app.admin.corpus.history import PartHistoryPage, SourceHistoryPage
 from datasets_app.admin.corpus.list_pages import ChunkListPage, QueryListPage, SourceListPage
+from datasets_app.admin.corpus.query import AddQueryPage, ExpectRowPage, FindChunksPage, QueryPage
 from datasets_app.admin.corpus.source import AddSourcePage, SourceOverviewPage
 from datasets_app.admin.corpus.source_parts import ArtifactPage, FindingsPage
 from datasets_app.models import Chunk, TestQuery
@@ -27,6 +28,8 @@ class PagesAdmin(CorpusAdmin):
     add_page: type[ConsolePage] | None = None
     # address below the object's, name → page
     parts: tuple[tuple[str, type[ConsolePage]], ...] = ()
+    # address below the model's, name → piece of a page
+    pieces: tuple[tuple[str, type[ConsolePage]], ...] = ()
 
     def _page(self, page: type[ConsolePage], request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         return page.as_view(model_admin=self)(request, **kwargs)  # type: ignore[no-any-return]
@@ -62,6 +65,10 @@ class PagesAdmin(CorpusAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            *(
+                path(f"{name}/", wrap(page.as_view(model_admin=self)), name=self._url_name(name))
+                for name, page in self.pieces
+            ),
             *(
                 path(
                     f"<uuid:object_id>/{name}/",
@@ -102,5 +109,7 @@ class TestQueryAdmin(PagesAdmin):
     __test__ = False
 
     list_page = QueryListPage
+    add_page = AddQueryPage
+    change_page = QueryPage
     history_page = QueryHistoryPage
-    change_page = QueryHistoryPage
+    pieces = (("find", FindChunksPage), ("expect", ExpectRowPage))
