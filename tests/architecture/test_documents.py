@@ -46,7 +46,7 @@ def test_documents__commands__exist(document: Path) -> None:
 def test_documents__options_of_commands__exist(document: Path) -> None:
     wrong = []
     text = document.read_text().replace("\\\n", " ")
-    for match in re.finditer(r"manage\.py (golden_[a-z]+)([^\n`|;&#]*)", text):
+    for match in re.finditer(r"manage\.py (golden_[a-z_]+)([^\n`|;&#]*)", text):
         used = re.findall(r"(?<!\S)--?[a-z][a-z-]*", match[2])
         wrong += [f"{match[1]} {option}" for option in used if option not in options_of(match[1])]
     assert wrong == []

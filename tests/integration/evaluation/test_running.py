@@ -13,7 +13,15 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets_app.errors import InvalidPassRule, NothingToEvaluate, UnknownMetric
 from datasets_app.models import Analysis, AuditEvent, Chunk, JobRun, RetrievalResult, RetrievalRun
-from datasets_app.services.evaluation.running import EvaluationOptions, QueryFilter, evaluate, run_of_job
+from datasets_app.services.evaluation import running
+from datasets_app.services.evaluation.measuring import JudgedQuery
+from datasets_app.services.evaluation.running import (
+    EvaluationOptions,
+    QueryFilter,
+    _row,
+    evaluate,
+    run_of_job,
+)
 from datasets_app.services.jobs.kinds import kind_of
 from datasets_app.services.retrieval.searching import SearchOptions
 from goldenproject.kit.errors import BadInput, Forbidden, NotFound
@@ -250,6 +258,26 @@ def test_evaluate__a_search_that_dies_half_way__leaves_nothing(three: Judged, se
     search.before_answer = die
     with pytest.raises(KeyboardInterrupt):
         _run(three)
+    assert not RetrievalRun.objects.exists()
+    assert not RetrievalResult.objects.exists()
+    assert not AuditEvent.objects.filter(action="corpus.evaluate").exists()
+
+
+def test_evaluate__a_store_that_dies_half_way__leaves_nothing(
+    three: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = []
+
+    def die_at_the_third(run: RetrievalRun, judged: JudgedQuery) -> tuple[Any, ...]:
+        stored.append(judged)
+        if len(stored) == 3:
+            raise KeyboardInterrupt
+        return _row(run, judged)
+
+    monkeypatch.setattr(running, "_row", die_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        _run(three)
+    assert len(stored) == 3
     assert not RetrievalRun.objects.exists()
     assert not RetrievalResult.objects.exists()
     assert not AuditEvent.objects.filter(action="corpus.evaluate").exists()
