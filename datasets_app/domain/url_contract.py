@@ -121,6 +121,11 @@ def violation(url: str, rules: UrlRules) -> str:
     return _why_host_not_public(address) or _placeholder(url, rules) or _too_long(address)
 
 
+def same_source_as(analysis: object) -> str:
+    """Return the violation of a URL whose canonical form another analysis has already."""
+    return f"analysis {analysis} has the same canonical URL"
+
+
 def canonical_url(url: str) -> str:
     """Return the one spelling of `url`; as it is when it is no absolute http(s) URL. Idempotent.
 
