@@ -186,6 +186,8 @@ SPECTACULAR_SETTINGS = {
             ("base", "Base"),
             ("value", "Value"),
         ],
+        "AnalysisStatusEnum": [("pending", "Pending"), ("completed", "Completed"), ("failed", "Failed")],
+        "ValidationStatusEnum": [("pending", "Pending"), ("validated", "Validated"), ("rejected", "Rejected")],
         "MergeSideEnum": [("ours", "ours"), ("theirs", "theirs"), ("base", "base")],
     },
 }

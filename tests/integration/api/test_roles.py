@@ -116,7 +116,7 @@ def addresses() -> dict[str, str]:
             for pattern in resolver.url_patterns:
                 path = str(pattern.pattern)
                 for argument in pattern.pattern.converters:
-                    for kind in ("str", "path", "uuid", "int"):
+                    for kind in ("str", "slug", "path", "uuid", "int"):
                         path = path.replace(f"<{kind}:{argument}>", ARGUMENTS[argument])
                 found[pattern.name] = path
     return found
