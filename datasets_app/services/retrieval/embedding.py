@@ -33,7 +33,7 @@ __all__ = ["EmbedReport", "build_index", "embed_missing", "embed_texts", "prune"
 Report = Callable[..., None]
 """Tells progress: report(done, total, message), counts of texts."""
 
-BATCH_TEXTS = 256
+BATCH_TEXTS = 128
 _WAIT_EVERY_S = 1.0
 
 
@@ -77,7 +77,7 @@ def embed_missing(
         before = coverage(model)
         total, embedded = before.missing, 0
         report(0, total, f"Embedding with {model.name}")
-        for page in _missing_pages(model):
+        for page in _missing_pages(model) if total else ():
             embedded += _embed_page(model, page)
             total = max(total, embedded)
             report(embedded, total, f"Embedding with {model.name}")

@@ -33,15 +33,16 @@ _COVERAGE = f"""
       FROM ({_GOLDEN_TEXTS}) text
       LEFT JOIN datasets_app_embedding e ON e.model_id = %(model)s AND e.content_hash = text.content_hash
 """
-# A page in the order of chunk_content_hash: each costs what it returns plus what it passes over, so a whole run costs
-# one pass through the index. No cursor: its snapshot would live as long as the embedding takes, which may be days.
+# A page in the order of chunk_content_hash (merge anti join of two index scans, both begun at the last hash): each costs
+# what it returns plus what it passes over, so a whole run costs one pass through the indexes. No cursor: its snapshot would live as long as the embedding takes, which may be days.
 _MISSING_PAGE = """
     SELECT DISTINCT ON (c.content_hash) c.content_hash,
            left(CASE WHEN c.section_title = '' THEN c.content ELSE c.section_title || E'\\n' || c.content END, %(characters)s)
       FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id
      WHERE a.status = 'completed' AND c.content_hash > %(after)s
        AND NOT EXISTS (SELECT 1 FROM datasets_app_embedding e
-                        WHERE e.model_id = %(model)s AND e.content_hash = c.content_hash)
+                        WHERE e.model_id = %(model)s AND e.content_hash = c.content_hash
+                          AND e.content_hash > %(after)s)
      ORDER BY c.content_hash
      LIMIT %(rows)s
 """
