@@ -15,6 +15,7 @@ from datasets_app.domain.roles import Action
 from datasets_app.models import EmbeddingModel, ImportBatch, JobRun
 from datasets_app.services.corpus.changing import corpus_changed
 from datasets_app.services.corpus.corpora import get_corpus
+from datasets_app.services.corpus.source_checks import check_sources
 from datasets_app.services.curation.staging import apply_batch
 from datasets_app.services.evaluation.running import EvaluationOptions, evaluate, run_of_job
 from datasets_app.services.jobs import (
@@ -142,7 +143,21 @@ def _evaluate_retrieval(job: JobRun, progress: Progress) -> dict[str, Any]:
     }
 
 
+def _check_sources(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Fetch sources again, as the arguments say: {"corpus": name or null for all, "limit": how many at most}."""
+    name = job.arguments.get("corpus")
+    report = check_sources(
+        corpus=get_corpus(name) if name else None,
+        actor=job.started_by,
+        limit=job.arguments.get("limit"),
+        progress=progress,
+        since=job.created_at,  # taken up again after a kill, it leaves out what it has done
+    )
+    return {"checked": report.checked, **report.counts}
+
+
 register(JobKind("open_worktree", "Open a branch for editing", Action.EDIT, _open_worktree))
 register(JobKind("import_apply", "Import", Action.IMPORT, _import_apply))
 register(JobKind("embed", "Make the vectors of the corpus", Action.EDIT, _embed))
 register(JobKind("evaluate_retrieval", "Evaluate retrieval", Action.EDIT, _evaluate_retrieval))
+register(JobKind("check_sources", "Fetch sources again", Action.EDIT, _check_sources))

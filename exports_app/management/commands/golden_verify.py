@@ -5,9 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from datasets_app.services.corpus.corpora import get_corpus
+from datasets_app.services.corpus.source_checks import SourceCheckReport, check_sources
 from exports_app.services.archives import opened_source
 from exports_app.services.verification import verify_directory, verify_installation
-from goldenproject.kit.commands import EXIT_FAILED, GoldenCommand, Outcome
+from goldenproject.kit.commands import EXIT_FAILED, GoldenCommand, Outcome, UsageError
 
 
 class Command(GoldenCommand):
@@ -33,6 +35,19 @@ class Command(GoldenCommand):
             "--deep", action="store_true", help="read everything, not only what changed since the last run"
         )
         parser.add_argument("--strict", action="store_true", help="warnings fail too")
+        sources = parser.add_argument_group("sources of the corpus")
+        sources.add_argument(
+            "--check-sources",
+            action="store_true",
+            help="also fetch the URLs of completed analyses again and tell which have changed, moved or gone",
+        )
+        sources.add_argument("--corpus", metavar="NAME", help="with --check-sources: of this corpus alone")
+        sources.add_argument(
+            "--limit",
+            type=int,
+            metavar="N",
+            help="with --check-sources: so many at most, those looked at longest ago",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
@@ -44,6 +59,8 @@ class Command(GoldenCommand):
             super().handle(*args, **options)
 
     def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
+        if options["source"] and options["check_sources"]:
+            raise UsageError("--check-sources looks at the database's sources, not at those of a backup.")
         with self.progress("Verifying") as report:
             if options["source"]:
                 with opened_source(options["source"], options["at"]) as source:
@@ -51,5 +68,15 @@ class Command(GoldenCommand):
                     result.errors = [source.named(text) for text in result.errors]
             else:
                 result = verify_installation(deep=options["deep"], actor=actor)
-        failed = not result.valid or (options["strict"] and bool(result.warnings))
-        return Outcome(result.as_dict(), result.as_text(), exit_code=EXIT_FAILED if failed else 0)
+        sources = self._sources(actor, options) if options["check_sources"] else None
+        warned = bool(result.warnings) or (sources is not None and bool(sources.notable))
+        failed = not result.valid or (options["strict"] and warned)
+        document, text = result.as_dict(), result.as_text()
+        if sources is not None:
+            document["sources"], text = sources.as_dict(), f"{sources.as_text()}\n{text}"
+        return Outcome(document, text, exit_code=EXIT_FAILED if failed else 0)
+
+    def _sources(self, actor: Any, options: dict[str, Any]) -> SourceCheckReport:
+        corpus = get_corpus(options["corpus"]) if options["corpus"] else None
+        with self.progress("Fetching sources") as report:
+            return check_sources(corpus=corpus, actor=actor, limit=options["limit"], progress=report)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from datasets_app.errors import SourceRefused, SourceUnreachable
 from datasets_app.models import Analysis, AuditEvent, Corpus, SourceCheck
@@ -17,6 +20,7 @@ from datasets_app.services.corpus.fetching import FetchedSource, FetchLimits, fe
 from datasets_app.services.corpus.source_checks import CheckOptions, check_sources, forget_checks
 from datasets_app.services.corpus.url_rules import contract_columns
 from goldenproject.kit.clock import frozen
+from goldenproject.kit.commands import UsageError
 from goldenproject.kit.errors import Forbidden
 from tests.integration.corpus.web_server import page, serving
 
@@ -236,3 +240,29 @@ def test_report__text__notable_lines_and_counts(corpus: Corpus) -> None:
     report = check_sources(actor=None, options=options(answer("", 404)))
     assert report.as_text() == "gone: https://docs.golden.dev/1  HTTP 404\nSources checked: 1 (gone 1)"
     assert report.as_dict()["gone"] == 1
+
+
+def test_job__check_sources__looks_as_its_arguments_say(corpus: Corpus) -> None:
+    from datasets_app.models import JobRun
+    from datasets_app.services.jobs.kinds import kind_of
+
+    for number in (1, 2):
+        analysis(corpus, f"http://127.0.0.1/{number}")
+    job = JobRun.objects.create(kind="check_sources", arguments={"corpus": corpus.name, "limit": 1})
+    job.refresh_from_db()
+    result = kind_of("check_sources").work(job, lambda done, total=None, message=None: None)  # type: ignore[arg-type]
+    assert (result["checked"], result["refused"]) == (1, 1)
+
+
+def test_golden_verify__check_sources__told_beside_the_verification(
+    corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    analysis(corpus, "http://127.0.0.1/1")
+    call_command("golden_verify", "--check-sources", "--corpus", corpus.name, "--limit", "1", "--json")
+    told = json.loads(capsys.readouterr().out)["sources"]
+    assert (told["checked"], told["refused"], told["notable"][0]["url"]) == (1, 1, "http://127.0.0.1/1")
+
+
+def test_golden_verify__check_sources_of_a_backup__usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not at those of a backup"):
+        call_command("golden_verify", str(tmp_path), "--check-sources")
