@@ -1,102 +1,35 @@
-"""Vectors of the corpus: made where they are missing, a batch at a time, by whatever model; switched without a gap."""
+"""Vectors of the corpus: made where they are missing, a batch at a time, by whatever model."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import Group, User
-from django.db import connection, transaction
+from django.db import connection
 
 from datasets_app.errors import (
-    EmbeddingModelExists,
     EmbeddingRuns,
     EmbeddingTrouble,
-    ModelNotReady,
-    NoCurrentModel,
-    UnknownEmbeddingModel,
     WrongDimension,
 )
-from datasets_app.models import Analysis, AuditEvent, Chunk, Corpus, Embedding, EmbeddingModel
+from datasets_app.models import AuditEvent, Chunk, EmbeddingModel
 from datasets_app.services.retrieval import (
     embedders,
     embedding,
-    embedding_models,
     stored_vectors,
-    vector_index,
 )
-from datasets_app.services.retrieval.embedding import build_index, embed_missing, embed_texts, prune
+from datasets_app.services.retrieval.embedding import embed_missing, embed_texts, prune
 from datasets_app.services.retrieval.embedding_models import (
     coverage,
-    delete_model,
     get_model,
-    register_model,
-    switch_current,
 )
 from datasets_app.services.retrieval.stored_vectors import Coverage, only_writer, store_vectors
-from datasets_app.services.retrieval.vector_index import IndexState, index_state
-from goldenproject.kit.errors import BadInput, Conflict, Forbidden
-from tests.embedding_server import EmbeddingServer, Reply, Request, hash_vector, serving, vectors
+from goldenproject.kit.errors import BadInput, Forbidden
+from tests.embedding_server import EmbeddingServer, Reply, Request, hash_vector, vectors
+from tests.integration.embedding_data import add_chunks, make_model, person, sha256, stored
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[EmbeddingServer]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: EmbeddingServer) -> Iterator[EmbeddingServer]:
-    running.requests.clear()
-    running.replies.clear()
-    yield running
-    for embedder in embedders._made.values():
-        embedder.close()
-    embedders._made.clear()
-
-
-@pytest.fixture
-def model(server: EmbeddingServer, db: None) -> EmbeddingModel:
-    return make_model(server)
-
-
-def make_model(server: EmbeddingServer, name: str = "hashes", **options: Any) -> EmbeddingModel:
-    return EmbeddingModel.objects.create(
-        name=name, provider="openai", options=server.options(max_tries=1, **options), dimension=8
-    )
-
-
-def add_chunks(*texts: str, status: str = "completed", title: str = "") -> list[Chunk]:
-    corpus, _ = Corpus.objects.get_or_create(name="default")
-    place = Analysis.objects.count()
-    url = f"https://docs.python.org/3/{place}"
-    analysis = Analysis.objects.create(
-        corpus=corpus, url=url, canonical_url=url, content_type="text", status=status
-    )
-    return [
-        Chunk.objects.create(analysis=analysis, content=text, section_title=title, chunk_index=index)
-        for index, text in enumerate(texts)
-    ]
-
-
-def sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
-
-
-def stored(model: EmbeddingModel) -> dict[bytes, Any]:
-    return {bytes(row.content_hash): row.vector for row in Embedding.objects.filter(model=model)}
-
-
-def person(role: str) -> User:
-    user = User.objects.create_user(role)
-    user.groups.add(Group.objects.get(name=role))
-    return user
-
-
-# --- embed_missing ----------------------------------------------------------------------------------------------------
 def test_embed_missing__completed_analyses__get_a_vector_a_distinct_text(
     model: EmbeddingModel, server: EmbeddingServer
 ) -> None:
@@ -269,168 +202,6 @@ def test_embed_texts__hash_of_another_text__is_refused(model: EmbeddingModel) ->
     assert stored(model) == {}
 
 
-# --- models -----------------------------------------------------------------------------------------------------------
-def test_get_model__current_named_and_unknown(model: EmbeddingModel) -> None:
-    assert get_model().name == "minilm"
-    assert get_model("hashes") == model
-    with pytest.raises(UnknownEmbeddingModel) as caught:
-        get_model("other")
-    assert caught.value.hint == "Registered: hashes, minilm."
-    EmbeddingModel.objects.update(is_current=False)
-    with pytest.raises(NoCurrentModel):
-        get_model()
-
-
-def test_register_model__endpoint__is_asked_for_its_dimension(server: EmbeddingServer, db: None) -> None:
-    made = register_model(
-        name="mine", provider="openai", options=server.options(), actor=person("administrator")
-    )
-    assert (made.dimension, made.is_current, len(server.requests)) == (8, False, 1)
-    assert AuditEvent.objects.get(action="embedding.register").summary == "mine: openai, 8 dimensions"
-    with pytest.raises(EmbeddingModelExists):
-        register_model(name="mine", provider="openai", options=server.options(), actor=None)
-
-
-@pytest.mark.parametrize(
-    ("name", "provider", "message"),
-    [
-        ("two words", "openai", "Embedding model “two words”: name: Enter a valid"),
-        ("x", "magic", "Embedding model “x”: provider: Value 'magic' is not a valid choice."),
-        ("x" * 81, "openai", "at most 80 characters"),
-        ("x", "minilm", "Options of minilm: found"),
-    ],
-)
-def test_register_model__unusable__is_told_and_nothing_registered(
-    server: EmbeddingServer, db: None, name: str, provider: str, message: str
-) -> None:
-    with pytest.raises(BadInput, match=message):
-        register_model(name=name, provider=provider, options=server.options(), actor=None)
-    assert [model.name for model in EmbeddingModel.objects.all()] == ["minilm"]
-
-
-def test_register_model__endpoint_does_not_answer__nothing_is_registered(
-    server: EmbeddingServer, db: None
-) -> None:
-    server.replies.append(Reply(401, {}))
-    with pytest.raises(EmbeddingTrouble, match="answered 401"):
-        register_model(name="mine", provider="openai", options=server.options(), actor=None)
-    assert EmbeddingModel.objects.count() == 1
-
-
-def test_register_model__curator__may_not(server: EmbeddingServer, db: None) -> None:
-    with pytest.raises(Forbidden):
-        register_model(name="mine", provider="openai", options=server.options(), actor=person("curator"))
-    assert server.requests == []
-
-
-def test_switch_current__vectors_missing__is_refused(model: EmbeddingModel) -> None:
-    add_chunks("a", "b")
-    with pytest.raises(ModelNotReady) as caught:
-        switch_current(model=model, actor=None)
-    assert str(caught.value) == (
-        "The model “hashes” cannot be the current one yet: 2 of 2 texts have no vector. "
-        "Run: golden_embed --model hashes"
-    )
-    assert get_model().name == "minilm"
-
-
-def test_switch_current__index_missing__is_refused_until_built(
-    model: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_chunks("a", "b")
-    embed_missing(model=model, actor=None)
-    monkeypatch.setattr(embedding_models, "SMALL", 2)
-    with pytest.raises(ModelNotReady, match=f"its index {model.index_name} is absent"):
-        switch_current(model=model, actor=None)
-    assert build_index(model) == IndexState.READY
-    assert switch_current(model=model, actor=person("administrator")).is_current
-    assert [one.name for one in EmbeddingModel.objects.filter(is_current=True)] == ["hashes"]
-    event = AuditEvent.objects.get(action="embedding.switch")
-    assert (event.summary, event.details) == ("minilm → hashes", {"before": "minilm"})
-
-
-def test_switch_current__curator__may_not(model: EmbeddingModel) -> None:
-    with pytest.raises(Forbidden):
-        switch_current(model=model, actor=person("curator"))
-
-
-def test_delete_model__with_vectors_and_index__leaves_nothing(model: EmbeddingModel) -> None:
-    add_chunks("a")
-    embed_missing(model=model, actor=None)
-    build_index(model)
-    name = model.index_name
-    delete_model(model=model, actor=None)
-    assert not Embedding.objects.exists()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s)", [name])
-        assert cursor.fetchone() == (None,)
-    with pytest.raises(UnknownEmbeddingModel):
-        delete_model(model=model, actor=None)
-
-
-def test_delete_model__current_or_at_work__is_refused(model: EmbeddingModel) -> None:
-    with pytest.raises(Conflict, match="“minilm” is the current embedding model"):
-        delete_model(model=get_model(), actor=None)
-    with only_writer(model), pytest.raises(EmbeddingRuns):
-        delete_model(model=model, actor=None)
-    assert EmbeddingModel.objects.count() == 2
-
-
-# --- the index --------------------------------------------------------------------------------------------------------
-def plan(model: EmbeddingModel) -> str:
-    expression, kind = vector_index.index_expression(model), "halfvec" if model.dimension > 2000 else "vector"
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
-        cursor.execute(
-            f"EXPLAIN SELECT content_hash FROM datasets_app_embedding WHERE model_id = {model.pk} "
-            f"ORDER BY {expression} <=> '{[1] * model.dimension}'::{kind}({model.dimension}) LIMIT 3"
-        )
-        return "\n".join(row[0] for row in cursor.fetchall())
-
-
-@pytest.mark.parametrize("dimension", [8, 2001])
-def test_build_index__query_of_its_expression__uses_it(db: None, dimension: int) -> None:
-    model = EmbeddingModel.objects.create(name="wide", provider="minilm", dimension=dimension)
-    rows = np.random.default_rng(7).normal(size=(20, dimension)).astype(np.float32)
-    store_vectors(model, [sha256(str(n)) for n in range(20)], rows)
-    store_vectors(get_model(), [sha256("other")], np.ones((1, 384), np.float32))
-    assert index_state(model) == IndexState.ABSENT
-    assert (build_index(model), build_index(model)) == (IndexState.READY, IndexState.READY)
-    assert f"Index Scan using {model.index_name}" in plan(model)
-
-
-def test_build_index__too_many_dimensions__is_told_not_tried(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = EmbeddingModel.objects.create(name="widest", provider="minilm", dimension=4001)
-    assert build_index(model) == IndexState.IMPOSSIBLE
-    monkeypatch.setattr(embedding, "SMALL", 0)
-    report = embed_missing(model=model, actor=None)
-    assert report.warnings == [
-        "4001 dimensions are too many for an index: each search compares with every vector."
-    ]
-
-
-def test_embed_missing__enough_vectors_and_commits__builds_the_index_concurrently(
-    committed_db: str, server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedding, "SMALL", 2)
-    model = make_model(server)
-    add_chunks("a", "b", "c")
-    statements: list[str] = []
-    execute = vector_index._execute
-    monkeypatch.setattr(vector_index, "_execute", lambda sql: (statements.append(sql), execute(sql)))
-    assert embed_missing(model=model, actor=None).index == "ready"
-    assert statements[0].startswith("CREATE INDEX CONCURRENTLY IF NOT EXISTS embedding_hnsw_")
-    assert statements[1:] == ["RESET maintenance_work_mem"]
-    with connection.cursor() as cursor:  # what a killed build leaves
-        cursor.execute(
-            f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{model.index_name}'::regclass"
-        )
-    assert index_state(model) == IndexState.BROKEN
-    assert build_index(model) == IndexState.READY and index_state(model) == IndexState.READY
-
-
 def test_embed_missing__outside_a_transaction__has_none_open_while_the_model_works(
     committed_db: str, server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,15 +231,3 @@ def test_embed_missing__outside_a_transaction__has_none_open_while_the_model_wor
     outside.dec_thread_sharing()
     outside.close()
     assert seen == [("IDLE", 0), ("IDLE", 1)]
-
-
-def test_switch_current__fails_after_the_first_step__is_undone(
-    committed_db: str, server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = make_model(server)
-    monkeypatch.setattr(embedding_models, "record", lambda *a, **k: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        switch_current(model=model, actor=None)
-    assert get_model().name == "minilm"
-    with transaction.atomic():
-        assert EmbeddingModel.objects.filter(is_current=True).count() == 1
