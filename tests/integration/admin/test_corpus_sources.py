@@ -1,0 +1,490 @@
+"""The pages of one source and one chunk: what they show, how they are edited, and what two people at once do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from datasets_app.models import Analysis, Artifact, AuditEvent, Chunk, Finding, SourceCheck
+from datasets_app.services.corpus.analyses import replace_findings, update_analysis, update_chunk
+from tests.integration.admin.corpus_pages import (
+    EVIL,
+    chunk_rows,
+    chunks_of,
+    list_of,
+    make_query,
+    make_source,
+    nobody,
+    page_of,
+    seen,
+    sent_rows,
+    url_of,
+)
+
+ADD = reverse("admin:datasets_app_analysis_add")
+
+
+@pytest.fixture
+def curator(client_of: Callable[..., Client]) -> Client:
+    return client_of("curator", name="ines")
+
+
+def facts(source: Analysis, **changed: str) -> dict[str, str]:
+    names = ("url", "content_type", "status")
+    return {**{name: getattr(source, name) for name in names}, **changed}
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
+def test_source__page__tells_everything_in_short(client_of: Callable[..., Client]) -> None:
+    source = make_source("json")
+    make_query(source, "Who expects it?")
+    SourceCheck.objects.create(
+        analysis=source,
+        checked_at=datetime(2026, 3, 4, tzinfo=UTC),
+        outcome="moved",
+        http_status=301,
+        final_url="https://docs.python.org/3/new.html",
+    )
+    body = client_of("viewer").get(page_of(source)).content.decode()
+    for text in (
+        "Summary of json.",
+        "short",
+        "minutes",
+        "json 2",
+        "json has no limits.",
+        "Who expects it?",
+        "redirects elsewhere",
+        'href="https://docs.python.org/3/new.html" rel="noopener noreferrer"',
+    ):
+        assert text in body
+    assert "_delete" not in body
+    assert 'name="seen"' not in body
+
+
+def test_source__query_budget__does_not_grow_with_its_parts(
+    client_of: Callable[..., Client], django_assert_max_num_queries: Any
+) -> None:
+    source = make_source("json", chunks=60)
+    client = client_of("curator")
+    for part in ("change", "chunks", "findings", "artifact", "history"):
+        with django_assert_max_num_queries(24):
+            assert client.get(page_of(source, part)).status_code == 200
+    with django_assert_max_num_queries(18):
+        assert client.get(page_of(chunks_of(source)[3])).status_code == 200
+
+
+def test_pages__content_with_markup__is_text(client_of: Callable[..., Client]) -> None:
+    source = make_source("json", content_type=EVIL)
+    Chunk.objects.filter(analysis=source).update(
+        content=EVIL, section_title=EVIL, section_path=EVIL, content_type=EVIL
+    )
+    Finding.objects.filter(analysis=source).update(content=EVIL, agent=EVIL, category=EVIL)
+    Artifact.objects.filter(analysis=source).update(
+        summary=EVIL, key_findings=[EVIL, {EVIL: EVIL}], metadata={EVIL: [EVIL]}
+    )
+    SourceCheck.objects.create(
+        analysis=source,
+        checked_at=datetime(2026, 3, 4, tzinfo=UTC),
+        outcome="failed",
+        message=EVIL,
+        final_url=EVIL,
+    )
+    Analysis.objects.filter(pk=source.pk).update(url=f"javascript:{EVIL}", url_violation=EVIL)
+    make_query(source, EVIL)
+    chunk = chunks_of(source)[1]
+    addresses = [page_of(source, part) for part in ("change", "chunks", "findings", "artifact", "history")]
+    addresses += [page_of(chunk), page_of(chunk, "history")]
+    for role in ("viewer", "curator"):
+        for address in addresses:
+            body = client_of(role).get(address).content.decode()
+            assert "<script>alert(1)" not in body, address
+            assert "<img src=x" not in body, address
+            assert 'href="javascript:' not in body, address
+
+
+def test_chunk__page__has_text_neighbours_and_the_queries_that_expect_it(
+    client_of: Callable[..., Client],
+) -> None:
+    source = make_source("json")
+    first, second, third = chunks_of(source)
+    make_query(source, "Who expects it?", expected={second.pk: 3})
+    response = client_of("viewer").get(page_of(second))
+    body = response.content.decode()
+    assert "Text 1 about json." in body
+    assert response.context["previous"]["chunk"] == first
+    assert response.context["next"]["chunk"] == third
+    assert "Who expects it?" in body
+    assert "relevance 3" in body
+    assert client_of("viewer").get(page_of(first)).context["previous"] is None
+
+
+def test_pages__of_nothing__are_not_found(client_of: Callable[..., Client], db: None) -> None:
+    client = client_of("curator")
+    for model in ("analysis", "chunk"):
+        for object_id in (nobody(), "nonsense"):
+            response = client.get(f"/admin/datasets_app/{model}/{object_id}/change/")
+            assert response.status_code == 404
+            assert client.get(f"/admin/datasets_app/{model}/{object_id}/history/").status_code == 404
+
+
+# --- adding, facts, deleting --------------------------------------------------------------------------------------
+def test_add__of_a_good_url__leads_to_its_chunks(curator: Client) -> None:
+    response = curator.post(ADD, {"url": url_of("csv"), "content_type": "page", "status": "completed"})
+    source = Analysis.objects.get()
+    assert response["Location"] == page_of(source, "chunks")
+    assert facts(source) == {"url": url_of("csv"), "content_type": "page", "status": "completed"}
+    event = AuditEvent.objects.get(action="corpus.analysis.add")
+    assert event.actor_name == "ines"
+
+
+@pytest.mark.parametrize("url", ["https://example.com/page", "nonsense", "", url_of("json")])
+def test_add__of_a_url_against_the_contract__says_so_at_the_field(curator: Client, url: str) -> None:
+    make_source("json")
+    response = curator.post(ADD, {"url": url, "content_type": "page", "status": "completed"})
+    assert response.status_code == 422
+    assert list(response.context["row"].errors) == ["url"]
+    assert 'id="f-url-help"><p class="gd-error" role="alert">' in response.content.decode()
+    assert 'value="page"' in response.content.decode()
+    assert Analysis.objects.count() == 1
+
+
+def test_facts__changed__are_saved_under_the_name_of_the_person(curator: Client) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source))
+    sent = {**facts(source, status="failed", url=url_of("json5")), "seen": seen(page)}
+    assert curator.post(page_of(source), sent)["Location"] == page_of(source)
+    source.refresh_from_db()
+    assert (source.url, source.status) == (url_of("json5"), "failed")
+    assert source.history.latest("history_id").history_user.username == "ines"
+    assert "failed" in curator.get(page_of(source, "history")).content.decode()
+
+
+def test_facts__with_a_broken_url__are_refused_at_the_field(curator: Client) -> None:
+    source = make_source("json")
+    sent = {**facts(source, url="http://localhost/x"), "seen": seen(curator.get(page_of(source)))}
+    response = curator.post(page_of(source), sent)
+    assert (response.status_code, list(response.context["row"].errors)) == (422, ["url"])
+    assert 'value="http://localhost/x"' in response.content.decode()
+    source.refresh_from_db()
+    assert source.url == url_of("json")
+
+
+def test_facts__changed_meanwhile__are_told_and_not_overwritten(curator: Client) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source))
+    update_analysis(analysis=source, actor=None, status="failed")
+    sent = {**facts(source, content_type="mine"), "seen": seen(page)}
+    response = curator.post(page_of(source), sent)
+    assert response.status_code == 409
+    assert "Somebody else changed this" in response.content.decode()
+    assert [change["path"] for change in response.context["their_changes"]] == ["status"]
+    source.refresh_from_db()
+    assert (source.status, source.content_type) == ("failed", "documentation")
+    again = {**facts(source, content_type="mine"), "seen": seen(response)}
+    assert curator.post(page_of(source), again).status_code == 302
+    source.refresh_from_db()
+    assert (source.status, source.content_type) == ("failed", "mine")
+
+
+def test_delete__of_a_source_that_queries_expect__is_refused_with_their_names(curator: Client) -> None:
+    source = make_source("json")
+    make_query(source, "Who needs these chunks?")
+    response = curator.post(page_of(source), {"_delete": "1"})
+    assert "Who needs these chunks?" in response.content.decode()
+    assert "Test queries expect chunks" in response.content.decode()
+    assert Chunk.objects.count() == 3
+
+
+def test_delete__of_a_source_nobody_expects__takes_its_parts_along(curator: Client) -> None:
+    source = make_source("json")
+    assert curator.post(page_of(source), {"_delete": "1"})["Location"] == list_of(Analysis)
+    assert (Analysis.objects.count(), Chunk.objects.count(), Finding.objects.count()) == (0, 0, 0)
+
+
+# --- chunks -------------------------------------------------------------------------------------------------------
+def test_chunks__edited_added_removed_and_moved__are_saved_at_once(curator: Client) -> None:
+    source = make_source("json")
+    first, second, third = chunks_of(source)
+    page = curator.get(page_of(source, "chunks"))
+    rows = chunk_rows(source)
+    rows[first.pk] |= {"content": "line 1\r\nline 2", "chunk_index": 1}
+    rows[second.pk] |= {"chunk_index": 0, "content_type": "api"}
+    rows[third.pk] |= {"remove": "1"}
+    rows["new1"] = {"chunk_index": "", "section_title": "added", "content": "new text"}
+    rows["new2"] = dict.fromkeys(("chunk_index", "section_title", "content"), "")
+    response = curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert response["Location"] == page_of(source, "chunks")
+    now = chunks_of(source)
+    assert [(chunk.chunk_index, chunk.section_title, chunk.content) for chunk in now] == [
+        (0, "json 1", "Text 1 about json."),
+        (1, "json 0", "line 1\nline 2"),
+        (2, "added", "new text"),
+    ]
+    assert [chunk.pk for chunk in now[:2]] == [second.pk, first.pk]
+    assert now[0].content_type == "api"
+
+
+def test_chunks__sent_untouched__change_nothing(curator: Client) -> None:
+    source = make_source("json")
+    Chunk.objects.filter(analysis=source).update(content="a\r\nb\rc\n", section_title="two\nlines")
+    history = Chunk.history.count()
+    rows = chunk_rows(source)
+    for row in rows.values():
+        row |= {"content": "a\r\nb\r\nc\r\n", "section_title": "twolines"}  # as a browser sends them back
+    page = curator.get(page_of(source, "chunks"))
+    curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert Chunk.history.count() == history
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "expected"),
+    [
+        ("chunk_index", "1", "each chunk_index once in an analysis"),
+        ("chunk_index", "-1", "Expected a whole number from 0."),
+        ("chunk_index", "", "Expected a whole number from 0."),
+        ("chunk_index", "9" * 30, "Expected a whole number from 0."),
+        ("content", "  ", "a chunk that can be found"),
+        ("content_type", "t" * 121, "at most 120"),
+    ],
+)
+def test_chunks__that_cannot_be_saved__are_refused_in_their_row(
+    curator: Client, cell: str, value: str, expected: str
+) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "chunks"))
+    rows = chunk_rows(source)
+    bad = chunks_of(source)[2].pk
+    rows[bad][cell] = value
+    response = curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert response.status_code == 422
+    wrong = [row for row in response.context["rows"] if row.errors]
+    assert [row.key for row in wrong] == [str(bad)]
+    assert expected in str(wrong[0].errors)
+    assert [chunk.chunk_index for chunk in chunks_of(source)] == [0, 1, 2]
+
+
+def test_chunks__one_changed_meanwhile__only_whoever_touched_it_is_told(curator: Client) -> None:
+    source = make_source("json")
+    first, second, _ = chunks_of(source)
+    page = curator.get(page_of(source, "chunks"))
+    rows = chunk_rows(source)
+    update_chunk(chunk=second, actor=None, content="theirs")
+    rows[first.pk]["content"] = "mine"
+    curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert [chunk.content for chunk in chunks_of(source)][:2] == ["mine", "theirs"]
+
+    rows[second.pk]["content"] = "mine too"
+    rows[first.pk]["content"] = "mine again"
+    response = curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert response.status_code == 409
+    assert "Saved meanwhile" in response.content.decode()
+    assert "theirs" in response.content.decode()
+    assert [chunk.content for chunk in chunks_of(source)][:2] == ["mine", "theirs"]
+    again = {"seen": seen(response), **sent_rows("chunk", rows)}
+    assert curator.post(page_of(source, "chunks"), again).status_code == 302
+    assert [chunk.content for chunk in chunks_of(source)][:2] == ["mine again", "mine too"]
+
+
+def test_chunks__removing_an_expected_one__is_refused_with_the_query(curator: Client) -> None:
+    source = make_source("json")
+    make_query(source, "Who needs it?")
+    page = curator.get(page_of(source, "chunks"))
+    rows = chunk_rows(source)
+    rows[chunks_of(source)[0].pk]["remove"] = "1"
+    response = curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert response.status_code == 409
+    assert "Who needs it?" in response.content.decode()
+    assert len(chunks_of(source)) == 3
+
+
+def test_chunks__of_a_long_source__are_edited_fifty_at_a_time(curator: Client) -> None:
+    source = make_source("json", chunks=60)
+    page = curator.get(page_of(source, "chunks"), {"from": "50"})
+    assert [row.cells["chunk_index"] for row in page.context["rows"]] == [str(n) for n in range(50, 60)]
+    rows = dict(list(chunk_rows(source).items())[50:])
+    last = chunks_of(source)[59]
+    rows[last.pk]["content"] = "changed"
+    address = f"{page_of(source, 'chunks')}?from=50"
+    response = curator.post(address, {"seen": seen(page), **sent_rows("chunk", rows)})
+    assert response["Location"] == address
+    now = chunks_of(source)
+    assert (len(now), now[59].content, now[0].content) == (60, "changed", "Text 0 about json.")
+
+
+def test_chunk__edited_on_its_page__is_saved_or_told(curator: Client) -> None:
+    chunk = chunks_of(make_source("json"))[1]
+    page = curator.get(page_of(chunk), {"edit": "1"})
+    cells = {
+        "chunk_index": "1",
+        "section_title": "renamed",
+        "section_path": "p",
+        "content_type": "",
+        "content": "x",
+    }
+    assert curator.post(page_of(chunk), {**cells, "seen": seen(page)})["Location"] == page_of(chunk)
+    chunk.refresh_from_db()
+    assert (chunk.section_title, chunk.content) == ("renamed", "x")
+    stale = curator.post(page_of(chunk), {**cells, "content": "y", "seen": seen(page)})
+    assert stale.status_code == 409
+    taken = curator.post(page_of(chunk), {**cells, "chunk_index": "0", "seen": seen(stale)})
+    assert (taken.status_code, list(taken.context["row"].errors)) == (422, ["chunk_index"])
+    chunk.refresh_from_db()
+    assert (chunk.chunk_index, chunk.content) == (1, "x")
+
+
+# --- findings and artifact ----------------------------------------------------------------------------------------
+def finding(content: str, confidence: str = "0.5") -> dict[str, str]:
+    return {"agent": "tutor", "category": "", "confidence": confidence, "content": content}
+
+
+def test_findings__edited_moved_and_added__are_saved_in_that_order(curator: Client) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "findings"))
+    rows = {
+        "1": finding("second, first now"),
+        "0": {**finding("gone"), "remove": "1"},
+        "new1": finding("new", "1"),
+    }
+    response = curator.post(page_of(source, "findings"), {"seen": seen(page), **sent_rows("finding", rows)})
+    assert response.status_code == 302
+    found = Finding.objects.filter(analysis=source).order_by("position")
+    assert [(one.content, one.confidence) for one in found] == [("second, first now", 0.5), ("new", 1.0)]
+
+
+@pytest.mark.parametrize("confidence", ["1.5", "-1", "nan", "much", ""])
+def test_findings__with_a_confidence_out_of_range__are_refused_at_the_cell(
+    curator: Client, confidence: str
+) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "findings"))
+    rows = {"0": finding("fine"), "1": finding("not fine", confidence)}
+    response = curator.post(page_of(source, "findings"), {"seen": seen(page), **sent_rows("finding", rows)})
+    assert response.status_code == 422
+    assert [list(row.errors) for row in response.context["rows"]] == [[], ["confidence"]]
+    assert Finding.objects.filter(analysis=source, content="fine").count() == 0
+
+
+def test_findings__changed_meanwhile__are_told_and_not_overwritten(curator: Client) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "findings"))
+    replace_findings(analysis=source, findings=[], actor=None)
+    sent = {"seen": seen(page), **sent_rows("finding", {"0": finding("mine")})}
+    assert curator.post(page_of(source, "findings"), sent).status_code == 409
+    assert Finding.objects.count() == 0
+
+
+def test_artifact__edited_value_by_value__keeps_kinds(curator: Client) -> None:
+    source = make_source("json")
+    there = Artifact.objects.get()
+    page = curator.get(page_of(source, "artifact"))
+    assert 'name="metadata"' not in page.content.decode()
+    findings = {
+        "0": {"value": "shorter", "kind": "text"},
+        "1": {"value": '{"pages": 4}', "kind": "json"},
+        "new1": {"value": "12", "kind": "text"},
+        "new2": {"value": " ", "kind": "text"},
+    }
+    fields = {
+        "0": {"name": "language", "value": "de", "kind": "text"},
+        "new1": {"name": "tags", "value": '["a", 1, true]', "kind": "json"},
+    }
+    sent = {
+        "seen": seen(page),
+        "summary": "New\r\nsummary",
+        **sent_rows("finding", findings),
+        **sent_rows("meta", fields),
+    }
+    assert curator.post(page_of(source, "artifact"), sent).status_code == 302
+    artifact = Artifact.objects.get()
+    assert artifact.pk == there.pk
+    assert artifact.summary == "New\nsummary"
+    assert artifact.key_findings == ["shorter", {"pages": 4}, "12"]
+    assert artifact.metadata == {"language": "de", "tags": ["a", 1, True]}
+
+
+@pytest.mark.parametrize(
+    ("row", "cell"),
+    [
+        ({"name": "n", "value": "{not json", "kind": "json"}, "value"),
+        ({"name": "", "value": "x", "kind": "text"}, "name"),
+        ({"name": "language", "value": "x", "kind": "text"}, "name"),
+    ],
+)
+def test_artifact__with_a_wrong_field__is_refused_there(
+    curator: Client, row: dict[str, str], cell: str
+) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "artifact"))
+    fields = {"0": {"name": "language", "value": "de", "kind": "text"}, "new1": row}
+    sent = {"seen": seen(page), "summary": "New", **sent_rows("meta", fields)}
+    response = curator.post(page_of(source, "artifact"), sent)
+    assert response.status_code == 422
+    assert list(response.context["metadata"][1].errors) == [cell]
+    assert Artifact.objects.get().summary == "Summary of json."
+
+
+def test_artifact__removed__stays_in_the_history(curator: Client) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "artifact"))
+    assert curator.post(page_of(source, "artifact"), {"seen": seen(page), "_remove": "1"}).status_code == 302
+    assert Artifact.objects.count() == 0
+    history = curator.get(page_of(source, "history")).content.decode()
+    assert "<b>ines</b> deleted the artifact" in history
+    assert "Summary of json." in history
+
+
+# --- history and rights -------------------------------------------------------------------------------------------
+def test_history__of_parts__tells_who_changed_which_field(curator: Client) -> None:
+    source = make_source("json")
+    chunk = chunks_of(source)[1]
+    page = curator.get(page_of(chunk), {"edit": "1"})
+    cells = {
+        "chunk_index": "1",
+        "section_title": "json 1",
+        "section_path": "json#1",
+        "content_type": "",
+        "content": "x",
+    }
+    curator.post(page_of(chunk), {**cells, "seen": seen(page)})
+    for address in (page_of(source, "history"), page_of(chunk, "history")):
+        event = curator.get(address).context["events"][0]
+        assert (event.who, event.verb, event.noun) == ("ines", "changed", "chunk")
+        assert [field.path for field in event.fields] == ["$.Content"]
+
+
+def test_history__longer_than_a_page__goes_on_without_a_gap(curator: Client) -> None:
+    source = make_source("json", chunks=40)
+    for number in range(45):
+        update_analysis(analysis=source, actor=None, content_type=f"type {number}")
+    first = curator.get(page_of(source, "history"))
+    second = curator.get(page_of(source, "history") + first.context["next"])
+    assert len(first.context["events"]) + len(second.context["events"]) == 45 + 40 + 2 + 1 + 1
+
+
+def test_writing__by_a_viewer__is_refused_and_nothing_is_written(client_of: Callable[..., Client]) -> None:
+    source = make_source("json")
+    viewer = client_of("viewer")
+    for address in (
+        ADD,
+        page_of(source),
+        *(page_of(source, part) for part in ("chunks", "findings", "artifact")),
+        page_of(chunks_of(source)[0]),
+    ):
+        assert viewer.post(address, {"_delete": "1", "_remove": "1", "seen": "{}"}).status_code == 403, (
+            address
+        )
+    assert viewer.get(page_of(chunks_of(source)[0]), {"edit": "1"}).status_code == 403
+    assert (Analysis.objects.count(), Chunk.objects.count(), Artifact.objects.count()) == (1, 3, 1)
+
+
+def test_writing__without_what_was_seen__is_refused(curator: Client) -> None:
+    source = make_source("json")
+    for part in ("change", "chunks", "findings", "artifact"):
+        response = curator.post(page_of(source, part), {"seen": "nonsense", "summary": "x"})
+        assert "does not say which state it shows" in response.content.decode()
+    assert Analysis.objects.get().url == url_of("json")
