@@ -164,7 +164,7 @@ def scratch_database() -> Iterator[str]:
     name = f"{_PREFIX}{now().astimezone(UTC).strftime(_STAMP)}_{secrets.token_hex(4)}"
     try:
         with _server() as raw:
-            raw.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            raw.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except psycopg.errors.InsufficientPrivilege as error:
         raise ScratchFailed(
             f"The role {connection.settings_dict['USER']} may not create databases, which a drill needs.",
@@ -241,7 +241,7 @@ def _migrate(name: str) -> None:
         told = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()
         raise ScratchFailed(
             f"The throw-away database could not be migrated: {told[-1]}",
-            hint="May this role create the extension vector? See “A PostgreSQL of your own” in the guide.",
+            hint="If this role may not create the extension vector, an administrator creates it in template1.",
         )
 
 

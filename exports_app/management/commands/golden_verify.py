@@ -61,6 +61,8 @@ class Command(GoldenCommand):
     def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
         if options["source"] and options["check_sources"]:
             raise UsageError("--check-sources looks at the database's sources, not at those of a backup.")
+        if options["at"] and not options["source"]:
+            raise UsageError("--at chooses among archives: name the folder or URL that holds them.")
         with self.progress("Verifying") as report:
             if options["source"]:
                 with opened_source(options["source"], options["at"]) as source:

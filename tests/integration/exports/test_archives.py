@@ -271,7 +271,7 @@ def test_destination__object_store__is_put_under_its_name_at_once(
     ],
 )
 def test_destination__not_reachable__says_what_to_do_and_no_secret(
-    words: DatasetManager, place: str, error: type[Exception], told: str, hint: str
+    db: None, place: str, error: type[Exception], told: str, hint: str
 ) -> None:
     with pytest.raises(error, match=told) as caught:
         call_command("golden_backup", "--output", place, "--archive")
@@ -279,9 +279,7 @@ def test_destination__not_reachable__says_what_to_do_and_no_secret(
     assert "hush" not in str(caught.value) and "ann" not in str(caught.value)
 
 
-def test_destination__errors_of_drivers__show_no_secret(
-    words: DatasetManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_destination__errors_of_drivers__show_no_secret(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     place = "memory://ann:hu%2Fsh@bucket/x?token=topsecret"
 
     def broken(*_: Any, **__: Any) -> None:
@@ -304,7 +302,7 @@ def test_shown__urls__are_without_secrets() -> None:
 
 
 def test_encrypt__no_key__is_told_before_anything_is_done(
-    words: DatasetManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOLDEN_BACKUP_KEY")
     with pytest.raises(MissingKey, match="must be in the environment"):
@@ -351,7 +349,7 @@ def test_verify__archive_whose_content_was_changed__names_the_source(
     ids=str,
 )
 def test_backup__options_that_make_no_sense__are_refused(
-    committed_db: str, arguments: list[str], error: type[Exception]
+    db: None, arguments: list[str], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         call_command("golden_backup", *arguments)
@@ -360,3 +358,8 @@ def test_backup__options_that_make_no_sense__are_refused(
 def test_make_key__prints_a_key_and_needs_no_database(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("golden_backup", "--make-key")
     assert len(capsys.readouterr().out.strip()) == 44
+
+
+def test_verify__at_without_a_source__is_refused(db: None) -> None:
+    with pytest.raises(UsageError, match="--at chooses among archives"):
+        call_command("golden_verify", "--at", "2026-11-21")

@@ -153,8 +153,6 @@ def test_copy_vectors__current_model__comes_with_its_vectors(
 
 
 @pytest.mark.parametrize("option", ["--replace", "--dry-run", "--on-conflict=skip", "--safety-dir=x"])
-def test_drill__options_about_what_is_there__are_refused(
-    committed_db: str, tmp_path: Path, option: str
-) -> None:
+def test_drill__options_about_what_is_there__are_refused(db: None, tmp_path: Path, option: str) -> None:
     with pytest.raises(UsageError, match="--into-scratch restores into an empty database"):
         call_command("golden_restore", str(tmp_path), "--into-scratch", option)
