@@ -171,20 +171,17 @@ def _first_start(options: ServeOptions, say: Say) -> None:
 
 
 def _load_demo(administrator: object, say: Say) -> None:
-    """Load the demo data unless there is, or ever was, a dataset."""
-    from datasets_app.models import Dataset
+    """Load the demo dataset unless there is, or ever was, a dataset; the demo corpus likewise."""
+    from datasets_app.models import Corpus, Dataset
+    from datasets_app.services.demo import load_demo
+    from datasets_app.services.demo_corpus import load_demo_corpus
 
-    if Dataset.objects.exists() or Dataset.history.exists():
-        return
-    try:
-        from datasets_app.services.demo import load_demo
-    except ModuleNotFoundError as error:
-        if error.name != "datasets_app.services.demo":
-            raise
-        return
-    say("Loading the demo data …")
-    with transaction.atomic():  # whole or not at all, also when somebody stops it halfway
-        load_demo(actor=administrator)
+    for model, load in ((Dataset, load_demo), (Corpus, load_demo_corpus)):
+        if model.objects.exists() or model.history.exists():  # type: ignore[attr-defined]
+            continue
+        say(f"Loading the demo {model._meta.verbose_name} …")
+        with transaction.atomic():  # whole or not at all, also when somebody stops it halfway
+            load(actor=administrator)
 
 
 def _worker_command(options: ServeOptions) -> list[str]:

@@ -17,7 +17,7 @@ from datasets_app.management.dataset_command import DatasetCommand, allow, line,
 from datasets_app.models import Analysis, Artifact, Chunk, Corpus, TestQuery
 from datasets_app.services.corpus.analyses import delete_analysis, get_analysis
 from datasets_app.services.corpus.beir import BeirOptions, BeirReport, import_beir
-from datasets_app.services.corpus.corpora import create_corpus, get_corpus
+from datasets_app.services.corpus.corpora import create_corpus, default_corpus, get_corpus
 from datasets_app.services.corpus.importing import CorpusImportOptions, CorpusImportReport, import_corpus
 from goldenproject.kit.audit import acting
 from goldenproject.kit.commands import Outcome, UsageError
@@ -182,6 +182,8 @@ def _add_import_beir(parser: ArgumentParser) -> None:
 
 
 def _corpus_to_fill(options: dict[str, Any], actor: Any) -> Corpus:
+    if options["corpus"] is None:
+        return default_corpus()  # not the demo, though it may be the only one
     try:
         return get_corpus(options["corpus"])
     except UnknownCorpus as error:

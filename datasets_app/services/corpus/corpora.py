@@ -19,18 +19,24 @@ from goldenproject.kit.retries import retried
 
 
 def get_corpus(name: str | None = None) -> Corpus:
-    """Return the corpus of this name; without one the default corpus, which is made when there is none yet.
+    """Return the corpus of this name. Without a name: the default one, else the only one, else the default one is made.
 
     Raises UnknownCorpus, which names those there are.
     """
     if name is None:
-        return Corpus.objects.get_or_create(name=DEFAULT_CORPUS)[0]
+        named = list(Corpus.objects.filter(name=DEFAULT_CORPUS)) or list(Corpus.objects.all()[:2])
+        return named[0] if len(named) == 1 else default_corpus()
     corpus = Corpus.objects.filter(name=name).first()
     if corpus is None:
         names = list(Corpus.objects.order_by("name").values_list("name", flat=True)[:20])
         hint = f"Corpora: {', '.join(names)}." if names else "There is none yet."
         raise UnknownCorpus(f"There is no corpus “{name}”.", hint=hint, name=name)
     return corpus
+
+
+def default_corpus() -> Corpus:
+    """Return the default corpus, into which goes what names no other; it is made when there is none yet."""
+    return Corpus.objects.get_or_create(name=DEFAULT_CORPUS)[0]
 
 
 @retried()
