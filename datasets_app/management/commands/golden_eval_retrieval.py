@@ -90,10 +90,9 @@ class Command(GoldenCommand):
         rows += comparison_lines(comparison) if comparison else []
         rows += failing_lines(failing)
         rows += [line((f"Warning: {warning}", "yellow")) for warning in run.warnings]
-        if options["not_worse_than"] and gate_run is None:
-            rows.append(
-                line(("Warning: there is no earlier run to be worse than; this is the first.", "yellow"))
-            )
+        if (options["not_worse_than"] and gate_run is None) or (options["compare"] and base is None):
+            text = "Warning: there is no earlier run over the same choice of queries and k to compare with."
+            rows.append(line((text, "yellow")))
         rows += [line((f"Gate: {failure.message}", "red")) for failure in failures]
         rows.append(last_line(run, failures, gated=bool(floors) or gate_run is not None))
         return Outcome(document, lines(rows), EXIT_FAILED if failures else 0)

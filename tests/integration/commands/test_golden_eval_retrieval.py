@@ -120,7 +120,11 @@ def test_eval__not_worse_than_last__compares_with_the_newest_of_the_same_choice(
     assert first.code == 0
     assert "no earlier run" in first.out
     base = RetrievalRun.objects.get()
-    assert run(NAME, "--corpus", docs, "--legs", "lexical", "--queries", "tag=even").code == 0
+    other_choice = run(
+        NAME, "--corpus", docs, "--legs", "lexical", "--queries", "tag=even", "--compare", "last"
+    )
+    assert other_choice.code == 0
+    assert "Warning: there is no earlier run over the same choice of queries and k" in other_choice.out
     search.lexical = {}
     ran = run(NAME, "--corpus", docs, "--legs", "lexical", "--not-worse-than", "last", "--compare", base.pk)
     assert ran.code == 1
