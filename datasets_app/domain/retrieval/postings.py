@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_CHUNKS = 65_536
-MAX_TERMS = 6_000_000
+MAX_TERMS = 3_000_000
 """A segment is closed once its chunks have this many terms together: that bounds the memory of making it."""
 
 _MOST_OFTEN = 65_535

@@ -26,13 +26,15 @@ EXACT_SHARE = 0.05
 _MOST_EF_SEARCH = 1000
 _COUNTED_MISSING = 1000
 
-# What the planner and the index must know for one statement. Without these it may prefer to compare with every vector.
+# What the planner and the index must know for one statement. Without these it may prefer to compare with every vector:
+# any plan but the one by the index has a full sort.
 _PLAN = """
 SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'strict_order', true),
        set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true)
+       set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_sort', 'off', true)
 """
-_SWITCHES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan")
+_SWITCHES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_sort")
 
 _GOLDEN = """
   JOIN datasets_app_chunk c ON c.content_hash = e.content_hash
