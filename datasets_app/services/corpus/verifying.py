@@ -72,21 +72,36 @@ def verify_corpus(*, deep: bool = False, since: dict[str, Any] | None = None) ->
     give None: a restore puts history back, so its ids tell nothing of what was written.
     """
     found = CorpusFindings()
-    before = (since or {}).get("history") or {}
-    whole = deep or not before
+    last = since or {}
+    before = {name: int(mark) for name, mark in (last.get("history") or {}).items()}
     with transaction.atomic():
-        found.covered = _covered(before)
-        marks = {} if whole else {name: int(before.get(name, 0)) for name in found.covered["history"]}
-        same_rules = (since or {}).get("rules") == found.covered["rules"]
-        _count(found)
-        _check_urls(found, since=marks.get("analysis") if same_rules else None)
-        if deep or not before:
-            _check_all_references(found)
-        elif any(found.covered["history"][name] > mark for name, mark in marks.items()):
-            _check_changed_references(found, marks)
-        _check_queries(found)
-        _check_history(found, marks, everything=deep)
-        _check_embeddings(found)
+        writers, newest = _newest()
+        # ids that went back tell that history itself was replaced
+        whole = deep or any(before.get(name, -1) > mark for name, mark in newest.items()) or not before
+        if writers:
+            covered = {name: min(before.get(name, 0), mark) for name, mark in newest.items()}
+        else:
+            covered = newest
+        found.covered = {"history": covered, "rules": rules_digest()}
+        same_rules = last.get("rules") == found.covered["rules"]
+        vectors = _vectors()
+        if not whole and same_rules and newest == before and last.get("vectors") == vectors:
+            found.stats, found.warnings = dict(last["stats"]), list(last["warnings"])
+        else:
+            marks = {} if whole else {name: before.get(name, 0) for name in newest}
+            changed = {name: mark for name, mark in marks.items() if newest[name] > mark}
+            _count(found)
+            _check_urls(found, since=marks.get("analysis") if same_rules else None)
+            if whole:
+                _check_all_references(found)
+            elif changed:
+                _check_changed_references(found, marks)
+            _check_queries(found)
+            _check_history(found, changed, everything=deep)
+            _check_embeddings(found)
+        if not found.errors:
+            found.covered |= {"vectors": vectors, "stats": found.stats, "warnings": list(found.warnings)}
+        _check_index(found, vectors)
     return found
 
 
@@ -108,16 +123,14 @@ _WRITERS = """
 """
 
 
-def _covered(before: dict[str, Any]) -> dict[str, Any]:
+def _newest() -> tuple[int, dict[str, int]]:
+    """Return how many others are writing, and the newest id of each history."""
     names = [model._meta.model_name or "" for model in _AUDITED]
     newest = [f"(SELECT coalesce(max(history_id), 0) FROM {_history(model)})" for model in _AUDITED]
     # runs are append-only: their results are looked at once
     newest.append("(SELECT coalesce(max(id), 0) FROM datasets_app_retrievalrun)")
     writers, *marks = _row(f"SELECT ({_WRITERS}), {', '.join(newest)}")
-    history = dict(zip([*names, "retrievalrun"], marks, strict=True))
-    if writers:
-        history = {name: min(int(before.get(name, 0)), mark) for name, mark in history.items()}
-    return {"history": history, "rules": rules_digest()}
+    return writers, dict(zip([*names, "retrievalrun"], marks, strict=True))
 
 
 def _row(sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
@@ -291,16 +304,16 @@ def _check_queries(found: CorpusFindings) -> None:
 
 
 # --- history --------------------------------------------------------------------------------------------------------
-def _check_history(found: CorpusFindings, marks: dict[str, int], *, everything: bool) -> None:
-    """The last history row of a row equals it, and says that it was removed when it is not there."""
+def _check_history(found: CorpusFindings, changed: dict[str, int], *, everything: bool) -> None:
+    """The last history row of a row equals it; with `everything`, each row that is gone says so in its last one."""
     for model in _AUDITED:
         name = model._meta.model_name or ""
         if everything:
             found.add_errors(f"{name} differs from its last history", *_names(_unrecorded(model)))
             found.add_errors(f"{name} is gone, unrecorded", *_names(_unrecorded_removals(model)))
-        elif name in marks and found.covered["history"][name] > marks[name]:
+        elif name in changed:
             found.add_errors(
-                f"{name} differs from its last history", *_names(_unrecorded(model, "> %s"), [marks[name]])
+                f"{name} differs from its last history", *_names(_unrecorded(model, "> %s"), [changed[name]])
             )
 
 
@@ -339,8 +352,7 @@ _CHUNK_COUNTS = """
 _COVERAGE = """
     SELECT count(*) FILTER (WHERE c.completed), count(*) FILTER (WHERE NOT c.completed),
            count(*) FILTER (WHERE c.completed AND e.content_hash IS NOT NULL),
-           count(DISTINCT e.content_hash) FILTER (WHERE c.content_hash IS NULL),
-           (SELECT count(*) FROM datasets_app_embedding WHERE model_id = %(model)s)
+           count(*) FILTER (WHERE c.content_hash IS NULL)
       FROM (SELECT c.content_hash, a.status = 'completed' AS completed
               FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id) c
       FULL JOIN (SELECT content_hash FROM datasets_app_embedding WHERE model_id = %(model)s) e
@@ -365,7 +377,7 @@ def _check_embeddings(found: CorpusFindings) -> None:
         return
     with binary_cursor() as cursor:
         cursor.execute(_COVERAGE, {"model": model.pk})
-        chunks, others, embedded, stale, vectors = cursor.fetchone() or (0, 0, 0, 0, 0)
+        chunks, others, embedded, stale = cursor.fetchone() or (0, 0, 0, 0)
     found.stats |= {"chunks": chunks, "chunks_not_completed": others, "embedded": embedded}
     if embedded < chunks:
         names = list(_column(_WITHOUT_VECTOR, [model.pk]))
@@ -374,9 +386,29 @@ def _check_embeddings(found: CorpusFindings) -> None:
         found.warnings.append(
             f"stale embeddings: {stale} vector{'s' if stale > 1 else ''} of {model.name} of texts that no chunk has"
         )
-    if vectors > VECTORS_WITHOUT_INDEX and _row(_INDEX, [model.index_name]) == (0,):
+
+
+# Vectors have no history. Hashes are uniform, so the sum of their first three bytes tells sets of them apart.
+_FINGERPRINT = """
+    SELECT m.id, m.name, count(e.content_hash), coalesce(sum(get_byte(e.content_hash, 0) * 65536
+           + get_byte(e.content_hash, 1) * 256 + get_byte(e.content_hash, 2)), 0)::bigint
+      FROM datasets_app_embeddingmodel m LEFT JOIN datasets_app_embedding e ON e.model_id = m.id
+     WHERE m.is_current GROUP BY m.id
+"""
+
+
+def _vectors() -> list[Any]:
+    """Return [id, name, how many vectors, a fingerprint of them] of the current model; empty without one."""
+    return list(_row(_FINGERPRINT))
+
+
+def _check_index(found: CorpusFindings, vectors: list[Any]) -> None:
+    if not vectors or vectors[2] <= VECTORS_WITHOUT_INDEX:
+        return
+    index = EmbeddingModel(pk=vectors[0]).index_name
+    if _row(_INDEX, [index]) == (0,):
         found.warnings.append(
-            f"the {vectors} vectors of {model.name} have no HNSW index ({model.index_name}): searches read all of them"
+            f"the {vectors[2]} vectors of {vectors[1]} have no HNSW index ({index}): searches read all of them"
         )
 
 
