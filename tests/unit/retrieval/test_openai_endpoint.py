@@ -175,6 +175,17 @@ def test_endpoint__no_answer_in_time__is_tried_again_then_told(
     assert error.message.endswith("did not answer in 0.1 s, at each of 2 tries.")
 
 
+def test_endpoint__one_query_alone__is_given_up_after_two_tries(
+    server: EmbeddingServer, embedder: Callable[..., OpenAIEndpoint], pauses: list[float]
+) -> None:
+    server.replies += [Reply(503, {}, {"Retry-After": "30"})] * 9
+    with pytest.raises(EmbeddingTrouble, match="at each of 2 tries"):
+        embedder().embed_queries(["what a person waits for"])
+    assert (len(server.requests), pauses) == (2, [2.0])
+    with pytest.raises(EmbeddingTrouble, match="at each of 5 tries"):
+        embedder().embed_queries(["of", "an evaluation"])
+
+
 def test_endpoint__nobody_listens__is_told(pauses: list[float]) -> None:
     options = endpoint_options({"base_url": "http://127.0.0.1:1/v1", "model": "m", "max_tries": 2})
     error = trouble(OpenAIEndpoint(options, sleep=pauses.append), ["a"])

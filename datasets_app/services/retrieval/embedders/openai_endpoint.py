@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _TRY_AGAIN = (408, 409, 425, 429)
 _BATCH_REFUSED = (400, 413, 422)
 _FIRST_WAIT_S = 0.5
+_SEARCH_TIMEOUT_S, _SEARCH_TRIES, _SEARCH_WAIT_S = 10.0, 2, 2.0
 _ANSWER_BYTES = 64 * 1024
 _ANSWER_BYTES_A_TEXT = 16_000 * 32  # the longest vector that is stored, with every digit a number may have
 
@@ -45,6 +46,15 @@ class _Passing(Exception):
 
 class _BatchRefused(Exception):
     """The service refuses these texts as they are: fewer or shorter ones may do."""
+
+
+@dataclass(frozen=True)
+class _Patience:
+    """How long to go on with a request: of one try, how many tries, the longest pause between two."""
+
+    timeout_s: float
+    max_tries: int
+    max_wait_s: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,12 @@ class OpenAIEndpoint:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._options = options
+        self._patience = _Patience(options.timeout_s, options.max_tries, options.max_wait_s)
+        self._short_patience = _Patience(
+            min(options.timeout_s, _SEARCH_TIMEOUT_S),
+            min(options.max_tries, _SEARCH_TRIES),
+            min(options.max_wait_s, _SEARCH_WAIT_S),
+        )
         self._dimension = dimension
         self._sleep = sleep
         self._client: httpx.Client | None = None
@@ -78,17 +94,21 @@ class OpenAIEndpoint:
     def dimension(self) -> int:
         """Length of each vector; when nobody knows it yet, a request finds out. Raises EmbeddingTrouble."""
         if self._dimension is None:
-            self.embed_queries(["dimension"])
+            self.embed_passages(["dimension"])  # which waits longer: the service may have to load the model
         assert self._dimension is not None
         return self._dimension
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Return unit vectors, float32 (len(texts), dimension). Raises EmbeddingTrouble, WrongDimension."""
-        return self._embed(texts, self._options.passage_prefix)
+        return self._embed(texts, self._options.passage_prefix, self._patience)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Do as `embed_passages`, with the prefix of queries."""
-        return self._embed(texts, self._options.query_prefix)
+        """Do as `embed_passages`, with the prefix of queries.
+
+        One query alone is a person's search: after 10 s a try, and two tries, it is better answered without vectors.
+        """
+        patience = self._short_patience if len(texts) == 1 else self._patience
+        return self._embed(texts, self._options.query_prefix, patience)
 
     def close(self) -> None:
         """Let go of the connections; a later call opens new ones."""
@@ -97,20 +117,20 @@ class OpenAIEndpoint:
                 self._client.close()
                 self._client = None
 
-    def _embed(self, texts: Sequence[str], prefix: str) -> Vectors:
+    def _embed(self, texts: Sequence[str], prefix: str, patience: _Patience) -> Vectors:
         sent = [self._sent(text, prefix) for text in texts]
         size = self._options.batch_size
-        parts = [self._batch(sent[start : start + size]) for start in range(0, len(sent), size)]
+        parts = [self._batch(sent[start : start + size], patience) for start in range(0, len(sent), size)]
         return np.vstack(parts) if parts else np.empty((0, self._dimension or 0), np.float32)
 
     def _sent(self, text: str, prefix: str) -> str:
         cut = (prefix + text)[: self._options.max_characters].encode("utf-8", "replace").decode()
         return cut if cut.strip() else " "  # the original service refuses an empty text
 
-    def _batch(self, texts: list[str]) -> Vectors:
+    def _batch(self, texts: list[str], patience: _Patience) -> Vectors:
         """Return the vectors of one request; of its halves, when it is refused as a whole."""
         try:
-            body = self._request(texts)
+            body = self._request(texts, patience)
         except _BatchRefused as refusal:
             if len(texts) == 1:
                 raise self._trouble(
@@ -118,7 +138,7 @@ class OpenAIEndpoint:
                     hint="If it is too long for the model, set the option max_characters.",
                 ) from refusal
             middle = len(texts) // 2
-            return np.vstack([self._batch(texts[:middle]), self._batch(texts[middle:])])
+            return np.vstack([self._batch(texts[:middle], patience), self._batch(texts[middle:], patience)])
         vectors = unit_vectors(
             self._rows(body, len(texts)), count=len(texts), dimension=self._dimension, where=self._where
         )
@@ -126,18 +146,18 @@ class OpenAIEndpoint:
         return vectors
 
     # --- asking -----------------------------------------------------------------------------------------------------
-    def _request(self, texts: list[str]) -> bytes:
+    def _request(self, texts: list[str], patience: _Patience) -> bytes:
         """Send until there is an answer or the tries are used up. Raises EmbeddingTrouble, _BatchRefused."""
-        for attempt in range(1, self._options.max_tries + 1):
+        for attempt in range(1, patience.max_tries + 1):
             try:
-                return self._checked(self._send(texts))
+                return self._checked(self._send(texts, patience.timeout_s))
             except _Passing as failure:
-                if attempt == self._options.max_tries:
+                if attempt == patience.max_tries:
                     raise self._trouble(
                         f"{failure.reason}, at each of {attempt} tries",
                         hint="Vectors that are stored stay; run it again when the service is back.",
                     ) from failure
-                wait_s = min(self._wait_s(attempt, failure), self._options.max_wait_s)
+                wait_s = min(self._wait_s(attempt, failure), patience.max_wait_s)
                 logger.warning("%s: %s; trying again in %.1f s", self._where, failure.reason, wait_s)
                 self._sleep(wait_s)
         raise AssertionError("unreachable")
@@ -147,29 +167,29 @@ class OpenAIEndpoint:
         jitter = 0.5 + random.random()  # noqa: S311 - spreads the tries of many clients
         return max(failure.wait_s or 0.0, _FIRST_WAIT_S * 2.0 ** min(attempt - 1, 10) * jitter)
 
-    def _send(self, texts: list[str]) -> _Answer:
+    def _send(self, texts: list[str], timeout_s: float) -> _Answer:
         import httpx
 
         document: dict[str, Any] = {"model": self._options.model, "input": texts}
         if self._options.dimensions:
             document["dimensions"] = self._options.dimensions
         self._keep_pace()
-        deadline = time.monotonic() + self._options.timeout_s
+        deadline = time.monotonic() + timeout_s
         most = _ANSWER_BYTES + len(texts) * _ANSWER_BYTES_A_TEXT
         body = bytearray()
         try:
             with self._connection().stream(
-                "POST", self._options.url, json=document, headers=self._key()
+                "POST", self._options.url, json=document, headers=self._key(), timeout=timeout_s
             ) as reply:
                 for part in reply.iter_bytes():
                     body += part
                     if len(body) > most:
                         raise self._trouble(f"answered with more than {most} bytes for {len(texts)} texts")
                     if time.monotonic() > deadline:
-                        raise _Passing(f"did not finish its answer in {self._options.timeout_s} s")
+                        raise _Passing(f"did not finish its answer in {timeout_s} s")
                 return _Answer(reply.status_code, reply.headers.get("retry-after", ""), bytes(body))
         except httpx.TimeoutException as error:
-            raise _Passing(f"did not answer in {self._options.timeout_s} s") from error
+            raise _Passing(f"did not answer in {timeout_s} s") from error
         except httpx.TransportError as error:
             raise _Passing(f"could not be reached ({error})") from error
         except httpx.DecodingError as error:
@@ -181,7 +201,6 @@ class OpenAIEndpoint:
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(
-                    timeout=self._options.timeout_s,
                     follow_redirects=False,  # it would carry the texts, and perhaps the key, elsewhere
                     trust_env=not self._options.is_local,  # a proxy has no business between us and ourselves
                 )
