@@ -131,6 +131,7 @@ class QueryPage(QueryFormPage):
                 "The test query was deleted.", reverse("admin:datasets_app_testquery_changelist")
             )
         if "_test" not in request.POST:
+            require(self.person, Action.EDIT)
             self.seen = seen_in(request)
         return super().post(request, *args, **kwargs)
 

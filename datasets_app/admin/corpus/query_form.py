@@ -135,7 +135,7 @@ class QueryForm:
                 f"Found {_shown(details.get('found'))}, expected {details.get('expected')}.", cell
             )
         else:
-            self.row.refuse(str(error), str(error.details.get("field", "")))
+            self.row.refuse(str(error), str(error.details.get("field", "")).partition("[")[0])
 
     def expectations(self) -> list[ShownExpectation]:
         """Return what is expected, as it is drawn; chunks that are gone are left out."""

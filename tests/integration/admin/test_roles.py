@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.urls import URLPattern, URLResolver
 from datasets_app.domain.roles import ALLOWED, Action, Role
 from datasets_app.models import AuditEvent, Dataset, Example, ExampleType
 from datasets_app.services.access import may
+from tests.integration.admin.corpus_pages import chunks_of, make_query, make_source
 
 # address (without admin/) → the right that a GET needs; None: everybody who may sign in
 RIGHTS: dict[str, Action | None] = {
@@ -40,7 +42,36 @@ RIGHTS: dict[str, Action | None] = {
     "auth/user/": Action.MANAGE,
     "auth/user/add/": Action.MANAGE,
     "auth/group/": Action.MANAGE,
+    "datasets_app/analysis/": Action.VIEW,
+    "datasets_app/analysis/add/": Action.EDIT,
+    "datasets_app/analysis/{source}/change/": Action.VIEW,
+    "datasets_app/analysis/{source}/chunks/": Action.VIEW,
+    "datasets_app/analysis/{source}/findings/": Action.VIEW,
+    "datasets_app/analysis/{source}/artifact/": Action.VIEW,
+    "datasets_app/analysis/{source}/history/": Action.VIEW,
+    "datasets_app/chunk/": Action.VIEW,
+    "datasets_app/chunk/{chunk}/change/": Action.VIEW,
+    "datasets_app/chunk/{chunk}/change/?edit=1": Action.EDIT,
+    "datasets_app/chunk/{chunk}/history/": Action.VIEW,
+    "datasets_app/testquery/": Action.VIEW,
+    "datasets_app/testquery/add/": Action.EDIT,
+    "datasets_app/testquery/find/": Action.VIEW,
+    "datasets_app/testquery/expect/?chunk={chunk}": Action.EDIT,
+    "datasets_app/testquery/{query}/change/": Action.VIEW,
+    "datasets_app/testquery/{query}/history/": Action.VIEW,
 }
+# what only leads elsewhere, whoever asks
+LEADS_ELSEWHERE = {
+    "datasets_app/analysis/{}/delete/",
+    "datasets_app/chunk/add/",
+    "datasets_app/chunk/{}/delete/",
+    "datasets_app/testquery/{}/delete/",
+}
+
+
+def corpus_places() -> dict[str, Any]:
+    source = make_source("json")
+    return {"source": source.pk, "chunk": chunks_of(source)[0].pk, "query": make_query(source).pk}
 
 
 @pytest.mark.parametrize("role", [None, *Role])
@@ -54,6 +85,7 @@ def test_get__by_a_role__is_answered_as_its_rights_say(
         "example": Example.objects.all()[0].pk,
         "type": ExampleType.objects.all()[0].pk,
         "event": AuditEvent.objects.filter(dataset=texts)[0].pk,
+        **corpus_places(),
     }
     rights = ALLOWED[role] if role else frozenset()
     expected = {a: 200 if right is None or right in rights else 403 for a, right in RIGHTS.items()}
@@ -64,8 +96,17 @@ def test_get__by_a_role__is_answered_as_its_rights_say(
 def test_get__signed_out__goes_to_the_sign_in_page(client: Client, texts: Dataset) -> None:
     for address in RIGHTS:
         places = dict.fromkeys(("example", "type", "event", "branch"), 1)
-        response = client.get(f"/admin/{address.format(dataset=texts.pk, **places)}")
+        ids = dict.fromkeys(("dataset", "source", "chunk", "query"), texts.pk)
+        response = client.get(f"/admin/{address.format(**places, **ids)}")
         assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/admin/login/")
+
+
+def test_rights__of_the_corpus__name_every_address() -> None:
+    """An address that is added to these pages is walked by every role, or this fails."""
+    models = ("datasets_app/analysis/", "datasets_app/chunk/", "datasets_app/testquery/")
+    there = {re.sub(r"<\w+:\w+>", "{}", name) for name in _named_addresses() if name.startswith(models)}
+    walked = {re.sub(r"{\w+}", "{}", name).partition("?")[0] for name in RIGHTS if name.startswith(models)}
+    assert there - {f"{model}{{}}/" for model in models} == walked | LEADS_ELSEWHERE
 
 
 def test_get__with_ids_of_nothing__is_never_an_error(
@@ -74,6 +115,7 @@ def test_get__with_ids_of_nothing__is_never_an_error(
     client = client_of("administrator")
     for pattern in _named_addresses():
         address = pattern.replace("<path:object_id>", "0").replace("<uuid:dataset_id>", str(texts.pk))
+        address = address.replace("<uuid:object_id>", str(texts.pk))
         if "<" in address:
             continue
         response = client.get(f"/admin/{address}")
@@ -81,6 +123,7 @@ def test_get__with_ids_of_nothing__is_never_an_error(
         nowhere = pattern.replace("<path:object_id>", "x").replace(
             "<uuid:dataset_id>", "0" * 8 + "-0000-4000-8000-" + "0" * 12
         )
+        nowhere = nowhere.replace("<uuid:object_id>", str(texts.pk))
         if "<" not in nowhere:
             assert client.get(f"/admin/{nowhere}").status_code < 500, nowhere
 
