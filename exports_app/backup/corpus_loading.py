@@ -22,7 +22,7 @@ from datasets_app.services.corpus.drafts import AnalysisDraft
 from datasets_app.services.corpus.url_rules import contract_columns
 from exports_app.backup.analyses import exact_artifact
 from exports_app.backup.census import parsed_document
-from exports_app.backup.opened import Backup
+from exports_app.backup.opened import Backup, loaded_document
 from exports_app.errors import RestoreConflict
 from goldenproject.kit.database_io import copy_rows
 
@@ -353,7 +353,7 @@ def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _parsed(record: bytes) -> AnalysisDraft:
-    return parsed_document(orjson.loads(record), "analysis")
+    return parsed_document(loaded_document(record), "analysis")
 
 
 def _finding_rows(drafts: Sequence[AnalysisDraft], details: dict[Any, _Detail]) -> Iterator[tuple[Any, ...]]:

@@ -7,8 +7,6 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-import orjson
-
 from exports_app.backup import layout
 from exports_app.backup.analyses import DOCUMENTS
 from exports_app.backup.opened import (
@@ -22,6 +20,7 @@ from exports_app.backup.opened import (
     check_version,
     joined_record,
     loaded,
+    loaded_document,
     parsed_time,
     read_record,
 )
@@ -134,8 +133,8 @@ class MainFileScan:
 
     def _document(self, record: bytes, number: int) -> Any:
         try:
-            return orjson.loads(record)
-        except orjson.JSONDecodeError as error:
+            return loaded_document(record)
+        except ValueError as error:
             raise DamagedBackup(
                 f"{self._backup.main}:{number}: no JSON ({error}).", hint=ANOTHER_COPY
             ) from error

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from exports_app.backup.census import Census
 from exports_app.errors import DamagedBackup, InvalidBackup, NewerBackup
 
@@ -84,6 +86,14 @@ def read_record(lines: Iterator[bytes]) -> list[bytes]:
 
 def joined_record(lines: list[bytes]) -> bytes:
     return b"".join(lines).strip(b" ,\n")
+
+
+def loaded_document(record: bytes) -> Any:
+    """Return what an analysis says; numbers that no float holds are left to Python. Raises ValueError."""
+    try:
+        return orjson.loads(record)
+    except orjson.JSONDecodeError:
+        return json.loads(record)
 
 
 @dataclass

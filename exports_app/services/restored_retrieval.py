@@ -6,16 +6,15 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
-
-from datasets_app.errors import EmbeddingTrouble, IndexNeedsOwner, NoCurrentModel
+from datasets_app.errors import EmbeddingTrouble, NoCurrentModel
 from datasets_app.models import ChangedChunk, Corpus
 from datasets_app.models.corpus import searched_text
 from datasets_app.services.retrieval.embedding import embed_missing, embed_texts
 from datasets_app.services.retrieval.embedding_models import get_model
 from datasets_app.services.retrieval.lexical_index import refresh
 from exports_app.backup.analyses import COMPLETED
-from exports_app.backup.opened import Backup
+from exports_app.backup.opened import Backup, loaded_document
+from goldenproject.kit.errors import GoldenError
 
 Progress = Callable[..., None]
 
@@ -42,24 +41,23 @@ def embed_first(backup: Backup, progress: Progress | None = None) -> list[str]:
 
 def index_afterwards(*, embeddings: bool, progress: Progress | None = None) -> list[str]:
     """Bring the indexes up to the restored chunks, when the restore is committed; return what went wrong."""
-    for corpus in Corpus.objects.order_by("name"):
-        if ChangedChunk.objects.filter(corpus=corpus).exists():
-            refresh(corpus)
-    if not embeddings:
-        return []
     try:
-        report = embed_missing(model=get_model(), actor=None, progress=progress, wait=True)
+        for corpus in Corpus.objects.order_by("name"):
+            if ChangedChunk.objects.filter(corpus=corpus).exists():
+                refresh(corpus)
+        if not embeddings:
+            return []
+        return embed_missing(model=get_model(), actor=None, progress=progress, wait=True).warnings
     except NoCurrentModel:
         return []
-    except (EmbeddingTrouble, IndexNeedsOwner) as error:
-        return [error.message.removesuffix(".")]
-    return report.warnings
+    except GoldenError as error:  # the data is there and committed: what is missing can be made later
+        return [f"{error.message.removesuffix('.')}: run golden_embed"]
 
 
 def _hashed(backup: Backup) -> Iterator[tuple[bytes, str]]:
     part = backup.documents.get(COMPLETED)
     for record in part.records() if part is not None else ():
-        document = orjson.loads(record)
+        document = loaded_document(record)
         if document["status"] != "completed":
             continue
         for chunk in document["chunks"]:

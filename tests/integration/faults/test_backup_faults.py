@@ -119,7 +119,7 @@ def test_restore__killed_at_any_step__leaves_the_database_as_it_was(
 ) -> None:
     make_history(12)
     create_backup(directory=tmp_path / "b", actor=None)
-    options = RestoreOptions(replace=replace, safety_dir=tmp_path / "safety")
+    options = RestoreOptions(replace=replace, safety_dir=tmp_path / "safety", embeddings=False)
 
     def restore(at: int) -> Callable[[], None]:
         def work() -> None:
@@ -133,7 +133,7 @@ def test_restore__killed_at_any_step__leaves_the_database_as_it_was(
         if replace:
             DatasetManager.create("in the way", type="text_classification").add_examples(documents(4))
         before = everything()
-        steps = sorted(random.Random(7).sample(range(1, 150), 9))
+        steps = sorted(random.Random(7).sample(range(1, 220), 9))
         for at in steps:
             assert in_child(restore(at)) == -signal.SIGKILL, f"not killed at step {at}"
             assert everything() == before, f"killed at step {at}"
