@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from datasets_app.domain.url_contract import same_source_as
-from datasets_app.services.corpus.corpora import get_corpus
+from datasets_app.services.corpus.corpora import default_corpus
 from datasets_app.services.corpus.drafts import AnalysisDraft
 from datasets_app.services.corpus.url_rules import contract_columns
 from exports_app.backup.analyses import exact_artifact
@@ -204,7 +204,7 @@ class CorpusLoader:
 
     def _default_corpus(self) -> uuid.UUID:
         if self._default is None:
-            self._default = get_corpus().pk
+            self._default = default_corpus().pk
         return self._default
 
     def _urls(
