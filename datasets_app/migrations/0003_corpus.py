@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                 (
                     "content_sha256",
                     models.CharField(
-                        default="", help_text="Of the visible text, last fetched.", max_length=64
+                        default="", help_text="Of the visible text at the first look.", max_length=64
                     ),
                 ),
                 ("size_bytes", models.PositiveBigIntegerField(default=0)),

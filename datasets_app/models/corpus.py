@@ -197,7 +197,7 @@ class SourceCheck(models.Model):
     http_status = models.PositiveSmallIntegerField(null=True)
     final_url = models.TextField(default="")
     content_sha256 = models.CharField(
-        max_length=64, default="", help_text="Of the visible text, last fetched."
+        max_length=64, default="", help_text="Of the visible text at the first look."
     )
     size_bytes = models.PositiveBigIntegerField(default=0)
     changed_at = models.DateTimeField(null=True, help_text="When the text was first seen to differ.")
