@@ -105,7 +105,10 @@ class DrillResult:
         lines += [f"Error: {text}" for text in verification.get("errors", [])]
         lines += [f"Warning: {text}" for text in verification.get("warnings", [])]
         for run in self.document.get("evaluations", []):
-            lines.append(f"{run['corpus']}: {run['passed']} of {run['queries']} test queries passed.")
+            means = ", ".join(f"{name} {mean:.3f}" for name, mean in run["metrics"].items())
+            lines.append(
+                f"{run['corpus']}: {run['passed']} of {run['queries']} test queries passed ({means})."
+            )
             lines += [f"Error: {text}" for text in run["failures"]]
         counts = ", ".join(
             f"{name} {count}" for name, count in verification.get("stats", {}).items() if count

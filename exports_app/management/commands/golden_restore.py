@@ -89,6 +89,8 @@ class Command(GoldenCommand):
 
     def run(self, *, actor: Any, options: dict[str, Any]) -> Outcome:
         floors = parse_floors(options["fail_under"])
+        if floors and not (options["evaluate"] or options["into_scratch"]):
+            raise UsageError("--fail-under says something with --evaluate or --into-scratch only.")
         if options["into_scratch"]:
             return self._drill(actor, options)
         chosen = RestoreOptions(

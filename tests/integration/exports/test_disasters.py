@@ -13,69 +13,14 @@ from django.db.migrations.state import ProjectState
 
 from datasets_app.models import AuditEvent, Chunk
 from datasets_app.models.guards import missing_guards
-from datasets_app.services.corpus.analyses import save_analyses
-from datasets_app.services.corpus.corpora import get_corpus
-from datasets_app.services.corpus.drafts import (
-    AnalysisDraft,
-    ArtifactDraft,
-    ChunkDraft,
-    FindingDraft,
-    QueryDraft,
-)
-from datasets_app.services.corpus.queries import save_query
-from datasets_app.services.curation.manager import DatasetManager
 from exports_app.backup.guards import golden_tables, lifted_guards
 from exports_app.services.evaluations import CorpusEvaluation, evaluate_all
-from tests.integration.backup_data import documents
+from tests.integration.asked_corpus import TEXTS
 from tests.integration.corpus_data import make_id
 from tests.integration.test_backup_round_trip import everything
 from tests.template_database import cloned, connected_to
 
 pytestmark = pytest.mark.slow
-TEXTS = {
-    "json": ("Encode a Python object as JSON text.", "Decode a JSON document that may hold NaN."),
-    "csv": ("Read rows of comma separated values.", "Write rows with the dialect of a spreadsheet."),
-    "zlib": ("Compress bytes with deflate.", "Compute a checksum called Adler."),
-    "heapq": ("Push an item on a priority queue.", "Merge several sorted inputs lazily."),
-}
-QUESTIONS = {
-    "how to turn an object into JSON": "json",
-    "read comma separated rows": "csv",
-    "deflate compression of bytes": "zlib",
-    "a priority queue": "heapq",
-}
-
-
-@pytest.fixture
-def evaluated(committed_db: str) -> CorpusEvaluation:
-    """A database with a dataset and a corpus whose queries were asked; returns what they found."""
-    manager = DatasetManager.create("words", type="text_classification")
-    manager.add_examples(documents(5))
-    manager.commit("first")
-    corpus = get_corpus()
-    save_analyses(
-        corpus=corpus, drafts=[analysis(name, chunks) for name, chunks in TEXTS.items()], actor=None
-    )
-    for question, name in QUESTIONS.items():
-        save_query(corpus=corpus, draft=QueryDraft(text=question, expected={make_id(name, 0): 1}), actor=None)
-    call_command("golden_embed", "--json")
-    (found,) = evaluate_all(actor=None)
-    assert (found.passed, found.queries, found.embedding_model) == (4, 4, "minilm")
-    return found
-
-
-def analysis(name: str, chunks: tuple[str, ...]) -> AnalysisDraft:
-    return AnalysisDraft(
-        id=make_id(name),
-        url=f"https://docs.python.org/3/library/{name}.html",
-        content_type="documentation",
-        findings=[FindingDraft("reader", "fact", f"on {name}", 0.9)],
-        chunks=[
-            ChunkDraft(text, section_title=name, chunk_index=n, id=make_id(name, n))
-            for n, text in enumerate(chunks)
-        ],
-        artifact=ArtifactDraft(f"{name} in short", ["one"], {"pages": 1}, id=make_id(name, "artifact")),
-    )
 
 
 def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from datasets_app.services.curation.manager import DatasetManager
 from exports_app.services import scratch
 from exports_app.services.archives import ArchiveOptions, create_archive
 from exports_app.services.backups import create_backup
+from exports_app.services.evaluations import CorpusEvaluation
 from goldenproject.kit.commands import UsageError
 from tests.integration.backup_data import documents
 from tests.integration.test_backup_commands import manage
@@ -43,8 +44,8 @@ def words(committed_db: str) -> DatasetManager:
 
 
 @pytest.mark.slow
-def test_drill__good_archive__passes_and_leaves_one_audit_entry(
-    words: DatasetManager, committed_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_drill__good_archive__is_verified_and_evaluated_and_leaves_one_audit_entry(
+    evaluated: CorpusEvaluation, committed_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOLDEN_BACKUP_PASSPHRASE", "twelve or more of them")
     made = create_archive(place=str(tmp_path), actor=None, options=ArchiveOptions(encrypt=True))
@@ -55,7 +56,10 @@ def test_drill__good_archive__passes_and_leaves_one_audit_entry(
     assert told["drill"]["passed"]
     assert told["directory"] == f"{tmp_path}/{made.name}"
     assert told["verification"]["valid"]
-    assert told["counts"]["examples"] == 5
+    assert (told["counts"]["examples"], told["counts"]["chunks"]) == (5, 8)
+    assert told["drill"]["vectors_copied"] == 8
+    (again,) = told["evaluations"]
+    assert (again["passed"], again["metrics"]) == (4, evaluated.metrics)
     assert "golden-backup-2" not in json.dumps({**told, "directory": ""})  # no temporary folder is named
     assert everything() == before
     assert scratch_databases() == there
@@ -156,3 +160,10 @@ def test_copy_vectors__current_model__comes_with_its_vectors(
 def test_drill__options_about_what_is_there__are_refused(db: None, tmp_path: Path, option: str) -> None:
     with pytest.raises(UsageError, match="--into-scratch restores into an empty database"):
         call_command("golden_restore", str(tmp_path), "--into-scratch", option)
+
+
+def test_restore__floor_without_an_evaluation__is_refused(db: None, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="--fail-under says something with --evaluate or --into-scratch only"
+    ):
+        call_command("golden_restore", str(tmp_path), "--fail-under", "pass_rate=0.9")
