@@ -23,6 +23,8 @@ _ORDER = (
     "example-types",
     "versions",
     "how-versions-work",
+    "corpus",
+    "retrieval",
     "commands",
     "python-api",
     "api",

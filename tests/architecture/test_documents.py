@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +31,15 @@ def sources() -> str:
 @cache
 def options_of(command: str) -> frozenset[str]:
     parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
-    return frozenset(option for action in parser._actions for option in action.option_strings)
+    return frozenset(_options(parser))
+
+
+def _options(parser: ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, _SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
 
 
 @names
