@@ -6,6 +6,7 @@ Ids are packed into arrays (20 bytes a chunk, about 60 an analysis), so that a m
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from array import array
 from binascii import crc32
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _ID_BYTES = 16
 MAX_NAMED = 1000
+# as `analyses.rendered` writes the first keys; no line feed stands inside a string of JSON
+_HEAD = re.compile(
+    rb'\{\n      "id": "([0-9a-f-]{36})",\n      "url": .*\n      "content_type": .*\n      "status": "([a-z]+)",\n'
+)
 
 
 def parsed_document(document: Any, place: str) -> AnalysisDraft:
@@ -128,6 +133,15 @@ class Census:
             self._artifact_ids.add(draft.artifact.id, number)
         self._count(draft)
         self._look_at_url(draft, number)
+
+    def add_trusted(self, record: bytes) -> bool:
+        """Take id and status of a document of our own layout, nothing else; False when it is of another one."""
+        match = _HEAD.match(record)
+        if match is None:
+            return False
+        self.analysis_ids.add(uuid.UUID(match[1].decode()), self.analyses)
+        self._golden.append(match[2] == b"completed")
+        return True
 
     def add_text(self, record: bytes) -> None:
         """Keep the checksum of the document that was added last."""

@@ -22,15 +22,16 @@ from exports_app.backup.shard_checks import check_shard_list
 from exports_app.errors import DamagedBackup, InvalidBackup
 
 
-def open_backup(folder: Path) -> Backup:
+def open_backup(folder: Path, *, trusted: bool = False) -> Backup:
     """Read and check the main file and the metadata file. Raises NoBackup, InvalidBackup, DamagedBackup, NewerBackup.
 
     Checked: version, required fields and types, the checksum of the file and of each record in it, duplicate ids,
-    and that every shard is there in its size. What shards hold is `check_shards`' matter.
+    and that every shard is there in its size. What shards hold is `check_shards`' matter. `trusted` leaves what
+    analyses hold at its checksum: for comparing what this program wrote.
     """
     backup = Backup(folder, layout.main_file(folder))
     try:
-        MainFileScan(backup).run()
+        MainFileScan(backup, trusted=trusted).run()
     except AnotherLayout as reason:
         backup = Backup(folder, backup.main)
         read_document(backup, str(reason))
@@ -79,8 +80,13 @@ def findings(backup: Backup) -> list[str]:
     Counts that differ, URLs that break the contract, expected chunks that are missing. Raises DamagedBackup (an
     analysis that does not match its checksum).
     """
-    backup.census.check_details(backup.lines(DETAILS))
-    backup.census.check_expected(backup.lines("expected_chunks"), _query_ids(backup))
+    try:
+        backup.census.check_details(backup.lines(DETAILS))
+        backup.census.check_expected(backup.lines("expected_chunks"), _query_ids(backup))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidBackup(
+            f"{backup.main}: a record of {DETAILS}, test_queries or expected_chunks has an id that is no UUID."
+        ) from error
     found = []
     totals = {
         "total_datasets": backup.count("datasets"),

@@ -131,7 +131,7 @@ def _write_snapshot(folder: Path, options: WriteOptions, progress: Progress | No
 def _readable(directory: Path) -> Backup | None:
     """Return the backup that is there, None when there is none that can be trusted."""
     try:
-        return open_backup(directory)
+        return open_backup(directory, trusted=True)
     except GoldenError:
         return None
 
@@ -147,7 +147,7 @@ def _changes(
     """Return the changes told so far, and those of this backup."""
     events = AuditEvent.objects.filter(action="backup_change").order_by("id")
     if before is not None:
-        counts = _compared(before, open_backup(new))
+        counts = _compared(before, open_backup(new, trusted=True))
         known = before.changes
     else:
         counts = _counts_since_last(written)

@@ -17,7 +17,12 @@ from exports_app.services.backups import BackupResult
 from exports_app.services.restores import RestoreOptions, RestoreResult, is_pristine, take_safety_backup
 from goldenproject.kit.clock import now
 
+_COMPLETED = "JOIN datasets_app_analysis a ON a.id = t.analysis_id WHERE a.status = 'completed'"
 _TOTALS = {
+    "total_analyses": "datasets_app_analysis WHERE status = 'completed'",
+    "total_chunks": f"datasets_app_chunk t {_COMPLETED}",
+    "total_artifacts": f"datasets_app_artifact t {_COMPLETED}",
+    "total_test_queries": "datasets_app_testquery",
     "total_datasets": "datasets_app_dataset",
     "total_examples": "datasets_app_example",
     "total_commits": "datasets_app_datasetcommit",
@@ -64,8 +69,8 @@ def record_dump(result: BackupResult, actor: Any, place: str = "") -> None:
     )
 
 
-def _count(cursor: psycopg.Cursor[Any], table: str) -> int:
-    cursor.execute(f"SELECT count(*) FROM {table}")
+def _count(cursor: psycopg.Cursor[Any], rows: str) -> int:
+    cursor.execute(f"SELECT count(*) FROM {rows}")
     return int(cursor.fetchall()[0][0])
 
 

@@ -96,10 +96,10 @@ def verify_directory(
             for done in check_shards(backup, records=True):
                 if progress is not None:
                     progress(done, total)
+            result.errors += findings(backup)
         except (DamagedBackup, InvalidBackup, NewerBackup) as error:
             result.errors.append(error.message)
             return result
-        result.errors += findings(backup)
         _add_stats(backup, result)
         if backup.created_at is not None and now() - backup.created_at > OLD_BACKUP:
             result.warnings.append(

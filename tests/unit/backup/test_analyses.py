@@ -115,6 +115,20 @@ def test_census__counts__are_of_completed_analyses() -> None:
     assert (census.completed, census.chunks, census.artifacts, census.not_completed) == (2, 4, 1, 1)
 
 
+def test_census__trusted_document__gives_the_same_ids_and_checksums() -> None:
+    documents = [document(0), document(1, status="failed"), document(2)]
+    trusted = Census()
+    for one in documents:
+        assert trusted.add_trusted(rendered(one))
+        trusted.add_text(rendered(one))
+    expected = census_of(*documents).golden()
+    assert [a.tolist() for a in trusted.golden()] == [a.tolist() for a in expected]
+
+
+def test_census__trusted_document_of_another_layout__is_not_taken() -> None:
+    assert not Census().add_trusted(json.dumps(document()).encode())
+
+
 def test_census__wrong_checksum_of_an_analysis__names_it() -> None:
     with pytest.raises(DamagedBackup, match=f"Analysis {document()['id']} does not match its checksum"):
         census_of(document()).check_details(iter([detail(document(), "00000000")]))
