@@ -42,10 +42,11 @@ _GOLDEN = """
  WHERE e.model_id = {model} AND a.corpus_id = %(corpus)s AND a.status = 'completed'
 """
 # Plan: for each query, Limit → Incremental Sort (distance known, then id) → Nested Loop over an Index Scan of the HNSW
-# index, chunk_content_hash and the key of the analyses. It must say what the index says: expression and model.
+# index, chunk_content_hash and the key of the analyses. It must say what the index says: expression and model. The texts
+# of the vectors become an array of vectors, once; a cast beside the operator would read the text again for each row.
 _BY_INDEX = """
 SELECT q.number, hit.id, hit.distance
-  FROM unnest(%(vectors)s::text[]) WITH ORDINALITY AS q (vector, number)
+  FROM unnest(%(vectors)s::text[]::{base}[]) WITH ORDINALITY AS q (vector, number)
  CROSS JOIN LATERAL (
     SELECT c.id, e.{expression} <=> q.vector::{type} AS distance
       FROM datasets_app_embedding e {golden}
@@ -57,9 +58,9 @@ SELECT q.number, hit.id, hit.distance
 _EXACT = """
 WITH golden AS {materialized} (SELECT c.id, e.vector FROM datasets_app_embedding e {golden})
 SELECT q.number, hit.id, hit.distance
-  FROM unnest(%(vectors)s::text[]) WITH ORDINALITY AS q (vector, number)
+  FROM unnest(%(vectors)s::text[]::vector[]) WITH ORDINALITY AS q (vector, number)
  CROSS JOIN LATERAL (
-    SELECT golden.id, golden.vector <=> q.vector::vector({dimension}) AS distance
+    SELECT golden.id, golden.vector <=> q.vector AS distance
       FROM golden ORDER BY 2, 1 LIMIT %(limit)s) hit
  ORDER BY q.number, hit.distance, hit.id
 """
@@ -163,6 +164,7 @@ def index_sql(model: EmbeddingModel) -> str:
     return _BY_INDEX.format(
         expression=expression,
         type=expression.partition("::")[2],
+        base=expression.partition("::")[2].partition("(")[0],
         golden=_GOLDEN.format(model=int(model.pk)),
     )
 
@@ -171,7 +173,6 @@ def exact_sql(model: EmbeddingModel, *, materialized: bool) -> str:
     """Return the statement that compares with every vector; parameters as of `index_sql`."""
     return _EXACT.format(
         materialized="MATERIALIZED" if materialized else "NOT MATERIALIZED",
-        dimension=int(model.dimension),
         golden=_GOLDEN.format(model=int(model.pk)),
     )
 
