@@ -70,23 +70,49 @@ def test_drill__good_archive__is_verified_and_evaluated_and_leaves_one_audit_ent
 
 
 @pytest.mark.slow
-def test_drill__count_that_differs_or_damage__is_told_by_the_exit_code(
+def test_drill__count_that_differs__is_told_by_exit_code_2(
     words: DatasetManager, committed_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scratch, "scratch_database", cloned)  # which is migrated
     monkeypatch.setattr(scratch, "_migrate", lambda name: None)
     create_backup(directory=tmp_path, actor=None)
-    metadata, main = tmp_path / "golden_dataset_metadata.json", tmp_path / "golden_dataset_backup.json"
+    metadata = tmp_path / "golden_dataset_metadata.json"
     document = json.loads(metadata.read_text())
     metadata.write_text(json.dumps({**document, "total_commits": 99}))
     found = scratch.run_drill(place=str(tmp_path), actor=None)
     assert (found.exit_code, len(found.document["findings"])) == (2, 1)
     assert found.as_text().splitlines()[-1].startswith(f"Restore drill passed with findings for {tmp_path}: ")
-    main.write_bytes(main.read_bytes().replace(b"text 3", b"text 4"))
-    damaged = scratch.run_drill(place=str(tmp_path), actor=None)
-    assert damaged.exit_code == 1
-    assert "does not match its checksum" in damaged.document["error"]["message"]
-    assert AuditEvent.objects.filter(action="restore.drill", succeeded=False).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "told"),
+    [
+        ("", '{"error": {"code": "damaged_backup", "message": "b: damaged", "exit_code": 1}}', "b: damaged"),
+        ("", "Traceback …\nMemoryError: too much\n", "MemoryError: too much"),
+        ("", "", "it ended with exit code 1"),
+    ],
+)
+def test_drill__restore_that_fails__is_told_and_recorded(
+    words: DatasetManager,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stdout: str,
+    stderr: str,
+    told: str,
+) -> None:
+    create_backup(directory=tmp_path, actor=None)
+    monkeypatch.setattr(scratch, "scratch_database", cloned)
+    monkeypatch.setattr(
+        scratch,
+        "_manage",
+        lambda name, *arguments: subprocess.CompletedProcess(
+            [], int(arguments[0] != "migrate"), stdout, stderr
+        ),
+    )
+    found = scratch.run_drill(place=str(tmp_path), actor=None)
+    assert (found.exit_code, found.document["error"]["message"]) == (1, told)
+    assert found.as_text() == f"Error: {told}\nRestore drill failed for {tmp_path}: nothing was restored"
+    assert AuditEvent.objects.get(action="restore.drill").succeeded is False
 
 
 @pytest.mark.slow
