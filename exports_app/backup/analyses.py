@@ -38,7 +38,7 @@ NOT_IN_DOCUMENTS = {
     "Artifact": ("analysis_id",),
 }
 
-_ROWS_AT_ONCE = 200
+_ROWS_AT_ONCE = 50
 _INDENT = b"\n    "
 _ARTIFACT = _INDENT + b'  "artifact": {'
 

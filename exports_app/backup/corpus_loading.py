@@ -27,6 +27,7 @@ from exports_app.errors import RestoreConflict
 from goldenproject.kit.database_io import copy_rows
 
 _BATCH = 500
+_BATCH_BYTES = 8 << 20
 _IDS_AT_ONCE = 10_000
 _ANALYSIS = (
     "COPY datasets_app_analysis (id, corpus_id, url, canonical_url, url_violation, content_type, status, created_at) "
@@ -156,7 +157,7 @@ class CorpusLoader:
         self._cursor.execute("CREATE UNIQUE INDEX ON golden_detail (id)")
         self._cursor.execute("ANALYZE golden_detail")
         counts = {"analyses": 0, "findings": 0, "chunks": 0, "artifacts": 0}
-        for records in _batched(self._backup.records(), _BATCH):
+        for records in _batched_records(self._backup.records()):
             found = [(_parsed(record), record) for record in records]
             wanted = [(draft, record) for draft, record in found if draft.id not in self._left]
             if wanted:
@@ -349,6 +350,20 @@ def delete_queries(cursor: psycopg.Cursor[Any], ids: Sequence[uuid.UUID]) -> Non
 def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     source = iter(items)
     while batch := list(islice(source, size)):
+        yield batch
+
+
+def _batched_records(records: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield analyses in lists that are neither long nor large: one of them may be a whole book."""
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record)
+        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from datasets_app.errors import EmbeddingTrouble
 from datasets_app.models import (
     Analysis,
     ChangedChunk,
@@ -24,6 +25,7 @@ from datasets_app.models import (
 from datasets_app.models.guards import missing_guards
 from datasets_app.services.corpus.verifying import verify_corpus
 from exports_app.errors import InvalidBackup, RestoreConflict, RestoreRefused
+from exports_app.services import restored_retrieval
 from exports_app.services.backups import BackupOptions, create_backup
 from exports_app.services.restores import RestoreOptions, RestoreResult, restore_backup
 from exports_app.services.verification import verify_directory
@@ -38,6 +40,7 @@ from tests.integration.corpus_data import (
     make_id,
     make_query,
 )
+from tests.integration.test_backup_commands import manage
 from tests.integration.test_backup_round_trip import everything, files
 from tests.template_database import cloned, connected_to
 
@@ -258,6 +261,36 @@ def test_restore__without_embeddings__says_nothing_and_verify_misses_them(
         assert restored(tmp_path).findings == []
         assert not Embedding.objects.exists()
         assert len(verify_corpus().errors) == 12
+
+
+def test_restore__embedding_model_that_does_not_answer__is_a_finding_and_strict_refuses(
+    committed_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> None:
+        raise EmbeddingTrouble("The endpoint answered 429 five times.")
+
+    monkeypatch.setattr(restored_retrieval, "embed_texts", fail)
+    folder = written(tmp_path, [document(0)])
+    with pytest.raises(RestoreRefused, match="answered 429 five times"):
+        restored(folder, embeddings=True, strict=True)
+    assert not Analysis.objects.exists()
+    assert restored(folder, embeddings=True).findings == [
+        "not all chunks have their vectors (The endpoint answered 429 five times.): run golden_embed"
+    ]
+    assert Chunk.objects.count() == 2
+
+
+def test_golden_restore__a_url_that_breaks_the_contract__restores_and_ends_with_exit_code_2(
+    committed_db: str, tmp_path: Path
+) -> None:
+    done = manage(
+        "golden_restore",
+        str(written(tmp_path, [document(0, url="https://example.com/")])),
+        database=committed_db,
+    )
+    assert (done.returncode, done.stderr) == (2, "")
+    assert f"Finding: analysis {document(0)['id']}: the URL https://example.com/ breaks" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Validation failed: analyses 1, chunks 2, artifacts 1, ")
 
 
 # --- files of other tools -----------------------------------------------------------------------------------------------
