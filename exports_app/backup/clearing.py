@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -78,3 +79,26 @@ def delete_datasets(cursor: psycopg.Cursor[Any], ids: list[uuid.UUID]) -> None:
         section = BY_NAME[name]
         subset = _SUBSETS.get(section.scope, "(SELECT unnest(%(ids)s::uuid[]))")
         cursor.execute(f"DELETE FROM {section.table} t WHERE t.{section.scope} IN {subset}", parameters)
+
+
+def delete_analyses(cursor: psycopg.Cursor[Any], ids: Sequence[uuid.UUID]) -> None:
+    """Delete analyses with all that is theirs and their history, which the backup's takes the place of."""
+    cursor.execute(
+        "INSERT INTO datasets_app_changedchunk (corpus_id, chunk_id) SELECT a.corpus_id, c.id "
+        "FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id WHERE a.id = ANY(%s)",
+        [list(ids)],
+    )
+    for name in ("sourcecheck", "finding", "chunk", "artifact"):
+        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE analysis_id = ANY(%s)", [list(ids)])
+    for name in ("finding", "chunk", "artifact"):
+        cursor.execute(f"DELETE FROM datasets_app_historical{name} WHERE analysis_id = ANY(%s)", [list(ids)])
+    for name in ("analysis", "historicalanalysis"):
+        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE id = ANY(%s)", [list(ids)])
+
+
+def delete_queries(cursor: psycopg.Cursor[Any], ids: Sequence[uuid.UUID]) -> None:
+    """Delete test queries with what they expect and their history."""
+    for name in ("expectedchunk", "historicalexpectedchunk"):
+        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE query_id = ANY(%s)", [list(ids)])
+    for name in ("testquery", "historicaltestquery"):
+        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE id = ANY(%s)", [list(ids)])

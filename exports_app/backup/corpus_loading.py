@@ -22,6 +22,7 @@ from datasets_app.services.corpus.drafts import AnalysisDraft
 from datasets_app.services.corpus.url_rules import contract_columns
 from exports_app.backup.analyses import exact_artifact
 from exports_app.backup.census import parsed_document
+from exports_app.backup.clearing import delete_analyses, delete_queries
 from exports_app.backup.opened import Backup, loaded_document
 from exports_app.errors import RestoreConflict
 from goldenproject.kit.database_io import copy_rows
@@ -322,29 +323,6 @@ def there_already(kind: str, kinds: str, ids: Sequence[uuid.UUID]) -> RestoreCon
         hint="--on-conflict skip leaves what is there, --on-conflict update puts the backup's in its place, "
         "--replace replaces the whole database.",
     )
-
-
-def delete_analyses(cursor: psycopg.Cursor[Any], ids: Sequence[uuid.UUID]) -> None:
-    """Delete analyses with all that is theirs and their history, which the backup's takes the place of."""
-    cursor.execute(
-        "INSERT INTO datasets_app_changedchunk (corpus_id, chunk_id) SELECT a.corpus_id, c.id "
-        "FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id WHERE a.id = ANY(%s)",
-        [list(ids)],
-    )
-    for name in ("sourcecheck", "finding", "chunk", "artifact"):
-        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE analysis_id = ANY(%s)", [list(ids)])
-    for name in ("finding", "chunk", "artifact"):
-        cursor.execute(f"DELETE FROM datasets_app_historical{name} WHERE analysis_id = ANY(%s)", [list(ids)])
-    for name in ("analysis", "historicalanalysis"):
-        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE id = ANY(%s)", [list(ids)])
-
-
-def delete_queries(cursor: psycopg.Cursor[Any], ids: Sequence[uuid.UUID]) -> None:
-    """Delete test queries with what they expect and their history."""
-    for name in ("expectedchunk", "historicalexpectedchunk"):
-        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE query_id = ANY(%s)", [list(ids)])
-    for name in ("testquery", "historicaltestquery"):
-        cursor.execute(f"DELETE FROM datasets_app_{name} WHERE id = ANY(%s)", [list(ids)])
 
 
 def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
