@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
 
 from goldenproject.kit.admin import COUNT_LIMIT, capped_count, estimated_rows
@@ -100,7 +102,8 @@ def find_page(
         few = _few_keys(rows, order)
         if few is not None:
             return _sorted_page(rows, order, few, joined, size, **edges)
-    found, previous, following = _in_order(rows.select_related(*joined), order, size, **edges)
+    with _reading_in_order() if is_narrowed else nullcontext():
+        found, previous, following = _in_order(rows.select_related(*joined), order, size, **edges)
     count, is_estimate, is_capped = MAX_SORTED, False, is_narrowed
     if not is_narrowed:
         count = capped_count(rows)
@@ -136,6 +139,17 @@ def _few_keys(rows: QuerySet[Any], order: RowOrder) -> list[tuple[Any, ...]] | N
     """Return the keys and ids of all rows, sorted; None when there are more than are worth sorting here."""
     keys = list(rows.order_by().values_list(*order.keys, "pk")[: MAX_SORTED + 1])
     return None if len(keys) > MAX_SORTED else sorted(keys, reverse=order.descending)
+
+
+@contextmanager
+def _reading_in_order() -> Iterator[None]:
+    """Keep the database from sorting all matches of a text, whose number it cannot guess, where it reads only the first."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off")
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = on")
 
 
 def _in_order(

@@ -45,6 +45,26 @@
     }
   });
 
+  /* a chunk that is expected already is not offered once more */
+  function rowOf(button) {
+    return document.querySelector('#expected-rows input[name="expected"][value="' + button.value + '"]');
+  }
+  function markExpected() {
+    document.querySelectorAll("[data-expect]").forEach(function (button) {
+      if (!rowOf(button)) return;
+      button.disabled = true;
+      button.textContent = "Expected";
+    });
+  }
+  document.addEventListener("htmx:beforeRequest", function (event) {
+    if (event.target.matches("[data-expect]") && rowOf(event.target)) event.preventDefault();
+  });
+  document.addEventListener("htmx:afterSwap", function (event) {
+    markExpected();
+    if (event.target.id === "test-result") event.target.scrollIntoView({ block: "nearest" });
+  });
+  markExpected();
+
   /* what was typed is not lost by a click on a link */
   let leaving = false;
   const state = (form) => JSON.stringify(Array.from(new FormData(form).entries()));
