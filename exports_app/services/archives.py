@@ -19,14 +19,13 @@ from exports_app.backup.destinations import Archive, Destination, is_url
 from exports_app.backup.encryption import secrets_of
 from exports_app.backup.packing import Packing, archive_name, pack, unpack
 from exports_app.backup.retention import Retention, kept
+from exports_app.backup.temporary import temporary_folder
 from exports_app.backup.writing import Progress
 from exports_app.errors import NoBackup
 from exports_app.services.backups import BackupOptions, BackupResult, create_backup, record_backup
 from exports_app.services.dumps import create_dump, record_dump
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, GoldenError
-
-_TEMPORARY = "golden-backup-"
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,8 @@ def create_archive(
     packing = Packing(options.compression, secrets)
     destination = Destination(place)
     there = destination.archives()
-    with (
-        tempfile.TemporaryDirectory(prefix=_TEMPORARY) as temporary,
-        layout.clear_disk_errors(Path(temporary)),
-    ):
-        folder, file = Path(temporary) / "backup", Path(temporary) / "archive"
+    with temporary_folder() as temporary, layout.clear_disk_errors(temporary):
+        folder, file = temporary / "backup", temporary / "archive"
         folder.mkdir()
         # a wrong key is told before the work, not after it
         with file.open("wb") as stream:
@@ -220,10 +216,10 @@ def opened_source(place: str, at: str = "") -> Iterator[Source]:
     destination = Destination(place)
     name = "" if destination.is_file() else _chosen(destination, at)
     told = f"{destination.shown.rstrip('/')}/{name}".rstrip("/") if name else destination.shown
-    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as temporary:
-        with layout.clear_disk_errors(Path(temporary)), destination.reading(name) as stream:
-            unpack(stream, Path(temporary), secrets_of(os.environ), told)
-        source = Source(Path(temporary), told)
+    with temporary_folder() as temporary:
+        with layout.clear_disk_errors(temporary), destination.reading(name) as stream:
+            unpack(stream, temporary, secrets_of(os.environ), told)
+        source = Source(temporary, told)
         try:
             yield source
         except GoldenError as error:
