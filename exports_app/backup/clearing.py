@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from exports_app.backup.tables import BY_NAME, SECTIONS, saved_tables
+from exports_app.backup.tables import BY_NAME, HOUSEKEEPING, SECTIONS, saved_tables
 
 # Vectors stay: they belong to texts, and what comes in may have the same ones.
 _REBUILT = (
@@ -33,7 +33,8 @@ def wipe(cursor: psycopg.Cursor[Any]) -> None:
     cursor.execute("TRUNCATE " + ", ".join(tables))
     cursor.execute("DELETE FROM datasets_app_dataset")  # jobs point at datasets, so no TRUNCATE
     cursor.execute("DELETE FROM datasets_app_exampletype")
-    cursor.execute("DELETE FROM datasets_app_auditevent WHERE action NOT IN ('backup', 'restore')")
+    housekeeping = [action for action in HOUSEKEEPING if action not in ("verify", "backup_change")]
+    cursor.execute("DELETE FROM datasets_app_auditevent WHERE action <> ALL(%s)", [housekeeping])
 
 
 _BRANCHES = (
