@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from datasets_app.admin.corpus_cards import corpus_cards
 from datasets_app.admin.summaries import matching, state_of, with_summary
 from datasets_app.domain.roles import Action
 from datasets_app.models import Dataset, ExampleType
@@ -26,7 +27,7 @@ class DatasetCard:
 
 
 def home_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the datasets that a person may see to the home page."""
+    """Add the datasets and corpora that a person may see to the home page."""
     person = request.user
     text = request.GET.get("q", "").replace("\x00", "").strip()
     visible = allowed_datasets(person, Action.VIEW)
@@ -47,6 +48,7 @@ def home_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
         **context,
         "title": "Home",
         "cards": cards,
+        "corpora": corpus_cards() if may(person, Action.VIEW) and not text else [],
         "more": len(shown) > SHOWN_DATASETS,
         "search": text,
         "types": ExampleType.objects.count(),
