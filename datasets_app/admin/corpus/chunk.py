@@ -13,6 +13,7 @@ from datasets_app.admin.corpus.lists import embedded_among, suggested
 from datasets_app.admin.corpus.rows import FormRow
 from datasets_app.admin.corpus.seen import (
     ChangedMeanwhile,
+    merged,
     refuse_changed,
     seen_in,
     seen_text,
@@ -94,7 +95,9 @@ class ChunkPage(CorpusPage):
                     update_chunk(chunk=self.chunk, actor=self.person, **changed)
         except ChangedMeanwhile as error:
             self.seen = error.current
-            return self._again(409, error=error, **two_versions(seen, error.current, typed))
+            mine = merged(untouched, error.current, typed)
+            self.row = FormRow("chunk", {name: str(value) for name, value in mine.items()})
+            return self._again(409, error=error, **two_versions(seen, error.current, mine))
         except InvalidAnalysis as error:
             self.row.refuse(
                 f"Found {error.details['found']}, expected {error.details['expected']}.",

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from datasets_app.admin.corpus.base import with_query
 from datasets_app.admin.corpus.lists import counts_by, suggested
 from datasets_app.admin.corpus.rows import FormRow, any_errors, empty_row, typed_rows
-from datasets_app.admin.corpus.seen import seen_in, seen_text, writing
+from datasets_app.admin.corpus.seen import merged, seen_in, seen_text, writing
 from datasets_app.admin.corpus.source import SourcePage, source_url
 from datasets_app.admin.corpus.source_parts import row_of_error
 from datasets_app.models import Chunk, ExpectedChunk
@@ -121,7 +121,7 @@ class ChunksPage(SourcePage):
                 continue
             now = chunk_document(current[row.key]) if row.key in current else None
             if now != self.seen.get(row.key):
-                self._note_conflict(row, now)
+                self._note_conflict(row, typed[row.key], now)
             elif row.is_removed:
                 del wanted[row.key]
             else:
@@ -138,7 +138,7 @@ class ChunksPage(SourcePage):
         self.keys = list(wanted)
         return wanted
 
-    def _note_conflict(self, row: FormRow, now: dict[str, Any] | None) -> None:
+    def _note_conflict(self, row: FormRow, mine: dict[str, Any], now: dict[str, Any] | None) -> None:
         self.is_conflict = True
         row.notes["theirs"] = now
         row.notes["is_gone"] = now is None
@@ -150,6 +150,7 @@ class ChunksPage(SourcePage):
             row.refuse(
                 "Somebody else changed this chunk while you had it open. Save again to keep what you typed."
             )
+            row.cells = _cells(merged(as_sent(self.seen.get(row.key)), now, mine))
             self.seen[row.key] = now
 
     def _refuse(self, error: GoldenError) -> None:

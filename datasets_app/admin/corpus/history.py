@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -103,11 +103,17 @@ def _drawn(found: list[tuple[AuditedPart, Any]]) -> list[PartEvent]:
         ids = [row.previous_id for one, row in found if one.noun == part.noun and row.previous_id]
         previous |= {(part.noun, pk): row for pk, row in part.model.history.in_bulk(ids).items()}
     chunks = _chunk_names(found)
-    return [
+    events = [
         _event(
             part, row, previous.get((part.noun, row.previous_id)), names.get(row.history_user_id, ""), chunks
         )
         for part, row in found
+    ]
+    # what one action wrote says why once
+    said = [(event.at, event.said) for event in events]
+    return [
+        replace(event, said="") if number and said[number] == said[number - 1] else event
+        for number, event in enumerate(events)
     ]
 
 

@@ -21,6 +21,7 @@ from datasets_app.admin.corpus.query_form import (
 from datasets_app.admin.corpus.query_test import DEFAULT_K, QueryTest, ask
 from datasets_app.admin.corpus.seen import (
     ChangedMeanwhile,
+    merged,
     refuse_changed,
     seen_in,
     seen_text,
@@ -148,7 +149,9 @@ class QueryPage(QueryFormPage):
                     update_query(query=query, actor=self.person, **changed)
         except ChangedMeanwhile as error:
             self.seen = error.current
-            documents = (with_names(one) for one in (seen, error.current, document))
+            mine = merged(seen, error.current, document)
+            self.form = QueryForm.of_document(mine)
+            documents = (with_names(one) for one in (seen, error.current, mine))
             return self._again(409, error=error, **two_versions(*documents))
         own = reverse("admin:datasets_app_testquery_change", args=[query.pk])
         return self.saved("The test query was saved." if changed else "Nothing was changed.", own)

@@ -51,18 +51,23 @@ class QueryForm:
 
     @classmethod
     def of(cls, query: TestQuery) -> QueryForm:
-        rule = checked_rule(query.pass_rule)
+        return cls.of_document(query_document(query))
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> QueryForm:
+        """Return the form that shows what `query_document` says."""
+        rule = checked_rule(document["pass_rule"])
         cells = {
-            "text": query.text,
-            "tags": ", ".join(query.tags),
-            "difficulty": query.difficulty,
-            "category": query.category,
+            "text": document["text"],
+            "tags": ", ".join(document["tags"]),
+            "difficulty": document["difficulty"],
+            "category": document["category"],
             "rule": rule.rule,
             "k": "" if rule.k is None else str(rule.k),
             "at_least": "" if rule.at_least is None else f"{rule.at_least:g}",
         }
-        found = query.expectations.order_by("-relevance", "pk").values_list("chunk_id", "relevance")
-        return cls(cells, dict(found))
+        best_first = sorted(document["expected"].items(), key=lambda pair: -pair[1])
+        return cls(cells, {uuid.UUID(pk): relevance for pk, relevance in best_first})
 
     @classmethod
     def empty(cls) -> QueryForm:
@@ -149,7 +154,7 @@ class QueryForm:
 
 def query_document(query: TestQuery) -> dict[str, Any]:
     """Return what can be edited of a query, for comparing what two people saw."""
-    found = query.expectations.values_list("chunk_id", "relevance")
+    found = query.expectations.order_by("pk").values_list("chunk_id", "relevance")
     return {
         "text": query.text,
         "tags": list(query.tags),

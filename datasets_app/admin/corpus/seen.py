@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from datasets_app.admin.example_edit import shown_changes
 from datasets_app.domain.canonical import canonical_text, same_json
+from datasets_app.domain.json_path import MISSING
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.errors import EditConflict
@@ -53,6 +54,26 @@ def refuse_changed(seen: Any, load: Callable[[], Any]) -> None:
     current = load()
     if not same_json(seen, current):
         raise ChangedMeanwhile(current)
+
+
+def merged(seen: Any, current: Any, mine: Any) -> Any:
+    """Return `mine` on top of what is there now: what the person left as it was seen is as somebody else made it.
+
+    Objects are merged key by key; MISSING stands for a key that is not there.
+    """
+    if not all(isinstance(one, dict) for one in (seen, current, mine)):
+        return current if same_or_missing(seen, mine) else mine
+    both = {
+        key: merged(seen.get(key, MISSING), current.get(key, MISSING), mine.get(key, MISSING))
+        for key in {**current, **mine}
+    }
+    return {key: value for key, value in both.items() if value is not MISSING}
+
+
+def same_or_missing(left: Any, right: Any) -> bool:
+    if left is MISSING or right is MISSING:
+        return left is right
+    return same_json(left, right)
 
 
 def two_versions(seen: Any, current: Any, mine: Any) -> dict[str, Any]:

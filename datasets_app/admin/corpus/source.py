@@ -13,6 +13,7 @@ from datasets_app.admin.corpus.lists import counts_by, suggested
 from datasets_app.admin.corpus.rows import FormRow
 from datasets_app.admin.corpus.seen import (
     ChangedMeanwhile,
+    merged,
     refuse_changed,
     seen_in,
     seen_text,
@@ -97,7 +98,8 @@ def facts_of(source: Analysis) -> dict[str, str]:
 def refuse_fact(row: FormRow, error: GoldenError) -> None:
     """Put a service's refusal at the field that it names."""
     if isinstance(error, UrlContractBroken):
-        row.refuse(str(error), "url")
+        reason = str(error.details.get("reason") or error.message)
+        row.refuse(f"{reason[:1].upper()}{reason[1:]}. {error.hint}".strip(), "url")
     elif isinstance(error, InvalidAnalysis):
         row.refuse(str(error), str(error.details.get("field", "")))
     else:
@@ -163,6 +165,7 @@ class SourceOverviewPage(SourcePage):
                     update_analysis(analysis=self.source, actor=self.person, **changed)
         except ChangedMeanwhile as error:
             self.seen = error.current
+            self.row = FormRow("facts", merged(seen, error.current, self.row.cells))
             versions = two_versions(seen, error.current, self.row.cells)
             return self.render_to_response(self.get_context_data(error=error, **versions), status=409)
         except BadInput as error:

@@ -12,6 +12,7 @@ from datasets_app.admin.corpus.lists import suggested
 from datasets_app.admin.corpus.rows import FormRow, any_errors, empty_row, typed_rows
 from datasets_app.admin.corpus.seen import (
     ChangedMeanwhile,
+    merged,
     refuse_changed,
     seen_in,
     seen_text,
@@ -73,6 +74,8 @@ class _PartPage(SourcePage):
                 self.write(document)
         except ChangedMeanwhile as error:
             self.seen = error.current
+            document = merged(seen, error.current, document)
+            self.draw(document)
             versions = two_versions(seen, error.current, document)
             return self.render_to_response(self.get_context_data(error=error, **versions), status=409)
         except BadInput as error:

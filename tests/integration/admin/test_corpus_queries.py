@@ -128,16 +128,23 @@ def test_query__that_cannot_be_saved__is_refused_at_the_cell(
 
 
 def test_query__changed_meanwhile__is_told_and_not_overwritten(curator: Client) -> None:
-    query = make_query(make_source("json"))
+    source = make_source("json")
+    query = make_query(source)
+    first, second, third = chunks_of(source)
     page = curator.get(page_of(query))
-    update_query(query=query, actor=None, category="theirs")
-    response = curator.post(page_of(query), typed("mine", seen=seen(page)))
+    update_query(query=query, actor=None, category="theirs", expected={first.pk: 1, second.pk: 3})
+    sent = typed("mine", {first.pk: 2, third.pk: 1}, seen=seen(page))
+    response = curator.post(page_of(query), sent)
     assert response.status_code == 409
-    assert [change["path"] for change in response.context["their_changes"]] == ["category"]
+    assert "category" in [change["path"] for change in response.context["their_changes"]]
+    # what was not touched here is as the other person made it
+    assert response.context["row"].cells["category"] == "theirs"
     assert ">\nmine</textarea>" in response.content.decode()
+    shown = {one.chunk.pk: one.relevance for one in response.context["expectations"]}
+    assert shown == {first.pk: 2, second.pk: 3, third.pk: 1}
     query.refresh_from_db()
     assert (query.text, query.category) == ("How is it done?", "theirs")
-    assert curator.post(page_of(query), typed("mine", seen=seen(response))).status_code == 302
+    assert curator.post(page_of(query), typed("mine", shown, seen=seen(response))).status_code == 302
 
 
 def test_query__with_a_relevance_beyond_the_usual__keeps_it(curator: Client) -> None:

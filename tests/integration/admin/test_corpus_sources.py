@@ -11,7 +11,13 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets_app.models import Analysis, Artifact, AuditEvent, Chunk, Finding, SourceCheck
-from datasets_app.services.corpus.analyses import replace_findings, update_analysis, update_chunk
+from datasets_app.services.corpus.analyses import (
+    replace_findings,
+    save_artifact,
+    update_analysis,
+    update_chunk,
+)
+from datasets_app.services.corpus.drafts import ArtifactDraft
 from tests.integration.admin.corpus_pages import (
     EVIL,
     chunk_rows,
@@ -185,7 +191,9 @@ def test_facts__changed_meanwhile__are_told_and_not_overwritten(curator: Client)
     assert [change["path"] for change in response.context["their_changes"]] == ["status"]
     source.refresh_from_db()
     assert (source.status, source.content_type) == ("failed", "documentation")
-    again = {**facts(source, content_type="mine"), "seen": seen(response)}
+    # what was not touched here is as the other person made it
+    assert response.context["row"].cells == facts(source, content_type="mine")
+    again = {**response.context["row"].cells, "seen": seen(response)}
     assert curator.post(page_of(source), again).status_code == 302
     source.refresh_from_db()
     assert (source.status, source.content_type) == ("failed", "mine")
@@ -273,7 +281,7 @@ def test_chunks__one_changed_meanwhile__only_whoever_touched_it_is_told(curator:
     first, second, _ = chunks_of(source)
     page = curator.get(page_of(source, "chunks"))
     rows = chunk_rows(source)
-    update_chunk(chunk=second, actor=None, content="theirs")
+    update_chunk(chunk=second, actor=None, content="theirs", section_path="their path")
     rows[first.pk]["content"] = "mine"
     curator.post(page_of(source, "chunks"), {"seen": seen(page), **sent_rows("chunk", rows)})
     assert [chunk.content for chunk in chunks_of(source)][:2] == ["mine", "theirs"]
@@ -285,9 +293,15 @@ def test_chunks__one_changed_meanwhile__only_whoever_touched_it_is_told(curator:
     assert "Saved meanwhile" in response.content.decode()
     assert "theirs" in response.content.decode()
     assert [chunk.content for chunk in chunks_of(source)][:2] == ["mine", "theirs"]
-    again = {"seen": seen(response), **sent_rows("chunk", rows)}
+    shown = {row.key: row.cells for row in response.context["rows"]}
+    assert (shown[str(second.pk)]["content"], shown[str(second.pk)]["section_path"]) == (
+        "mine too",
+        "their path",
+    )
+    again = {"seen": seen(response), **sent_rows("chunk", shown)}
     assert curator.post(page_of(source, "chunks"), again).status_code == 302
     assert [chunk.content for chunk in chunks_of(source)][:2] == ["mine again", "mine too"]
+    assert chunks_of(source)[1].section_path == "their path"
 
 
 def test_chunks__removing_an_expected_one__is_refused_with_the_query(curator: Client) -> None:
@@ -426,6 +440,26 @@ def test_artifact__with_a_wrong_field__is_refused_there(
     assert response.status_code == 422
     assert list(response.context["metadata"][1].errors) == [cell]
     assert Artifact.objects.get().summary == "Summary of json."
+
+
+def test_artifact__changed_meanwhile__is_theirs_with_mine_on_top(curator: Client) -> None:
+    source = make_source("json")
+    page = curator.get(page_of(source, "artifact"))
+    theirs = ArtifactDraft("Theirs.", [], {"language": "fr", "minutes": 7}, id=Artifact.objects.get().pk)
+    save_artifact(analysis=source, draft=theirs, actor=None)
+    fields = {
+        "0": {"name": "language", "value": "en", "kind": "text"},
+        "1": {"name": "minutes", "value": "9", "kind": "json"},
+    }
+    findings = {"0": {"value": "short", "kind": "text"}, "1": {"value": '{"pages": 3}', "kind": "json"}}
+    sent = {"summary": "Summary of json.", **sent_rows("finding", findings), **sent_rows("meta", fields)}
+    response = curator.post(page_of(source, "artifact"), {"seen": seen(page), **sent})
+    assert response.status_code == 409
+    assert response.context["summary"] == "Theirs."
+    assert response.context["key_findings"] == []
+    shown = {row.cells["name"]: row.cells["value"] for row in response.context["metadata"]}
+    assert shown == {"language": "fr", "minutes": "9"}
+    assert Artifact.objects.get().summary == "Theirs."
 
 
 def test_artifact__removed__stays_in_the_history(curator: Client) -> None:
