@@ -35,6 +35,8 @@ CHUNKS: Final = 415
 QUERIES: Final = 203
 _FINDINGS_A_MODULE: Final = 6
 _MODULE = "module"
+_PASSES_WITHIN: Final = {"easy": 1, "medium": 3, "hard": 10}
+"""How early the answer must come: whoever asks in the words of the text finds it at once."""
 
 # What a person who does not know the text might say instead.
 _OTHER_WORDS: Final = {
@@ -224,12 +226,14 @@ def _query(corpus: Corpus, piece: _Piece, variant: int) -> QueryDraft | None:
     variant, question = next(((kind, text) for kind, text in asked if text), (variant, None))
     if question is None:
         return None
+    difficulty = _difficulty(question, piece.text)
     return QueryDraft(
         text=question,
         expected={_chunk_id(corpus, piece): 1},
         tags=[piece.subject.kind, "reworded" if variant else "verbatim"],
-        difficulty=_difficulty(question, piece.text),
+        difficulty=difficulty,
         category=piece.module.name,
+        pass_rule={"rule": "any", "k": _PASSES_WITHIN[difficulty]},
         external_id=piece.path,
         id=uuid.uuid5(corpus.pk, f"query {piece.path}"),
     )
