@@ -1,6 +1,6 @@
 """`make bench`: how fast the paths over many rows are, as ratios to the physical limit in the same run.
 
-    python -m tests.bench [--rows 1000000] [--json FILE]
+    python -m tests.bench [--rows 1000000] [--only datasets|corpus] [--json FILE]
 
 Runs on an embedded server of its own (or on DATABASE_URL's server), in databases that it drops at the end.
 """
@@ -58,11 +58,13 @@ class Bench:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "goldenproject.settings.dev")
         self._environment = dict(os.environ)
 
-    def step(self, name: str, *arguments: str, database: str | None = None) -> dict[str, Any]:
+    def step(
+        self, name: str, *arguments: str, database: str | None = None, module: str = "steps"
+    ) -> dict[str, Any]:
         print(f"… {name} {' '.join(Path(a).name for a in arguments)}", file=sys.stderr, flush=True)
         environment = {**self._environment, **({"GOLDEN_DATABASE": database} if database else {})}
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.steps", name, *arguments],
+            [sys.executable, "-m", f"tests.bench.{module}", name, *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -134,6 +136,82 @@ class Bench:
         restored = self.step("restore", str(backup), database="bench_restore")
         self.add("restore", "pg_restore", restored["seconds"], plain["seconds"], 3, restored["peak_mb"])
 
+    # the corpus ---------------------------------------------------------------------------------------------------
+
+    def run_corpus(self) -> None:
+        """Search at 100,000 chunks; verify at 10,000 documents; backup, restore and evaluation at `rows` chunks."""
+        django.setup()
+        connection.ensure_connection()
+        self._search()
+        self._unchanged()
+        self._many_chunks()
+
+    def _corpus_step(self, database: str, name: str, *arguments: str) -> dict[str, Any]:
+        return self.step(name, *arguments, database=database, module="corpus_steps")
+
+    def _new_database(self, name: str) -> None:
+        self.step("create_database", name)
+        self._corpus_step(name, "manage", "migrate", "-v0")
+
+    def _search(self) -> None:
+        database, chunks = "bench_search", min(100_000, self.rows)
+        self._new_database(database)
+        self.facts["save_chunks"] = {
+            "chunks": chunks,
+            **self._corpus_step(database, "make_corpus", "bench", str(chunks)),
+        }
+        self.facts["lexical_index"] = self._corpus_step(database, "index_lexically", "bench")
+        self.facts["vectors"] = self._corpus_step(database, "store_vectors", "bench")
+        times = self._corpus_step(database, "search_times", "bench")
+        self.facts["search"] = times
+        for which in ("median", "p95"):
+            self.add(
+                f"hybrid query, {chunks:,} chunks, {which}",
+                "HNSW query alone",
+                times[f"hybrid_{which}_ms"] / 1000,
+                times[f"hnsw_{which}_ms"] / 1000,
+                5,
+            )
+        folder = str(self.folder / "search-backup")
+        self._corpus_step(database, "manage", "golden_backup", "--output", folder)
+        reused = self._corpus_step(database, "manage", "golden_restore", folder, "--replace")
+        self.facts["restore_chunks_per_second_vectors_reused"] = chunks / reused["seconds"]
+        self._restore_with_embedding()
+
+    def _restore_with_embedding(self) -> None:
+        chunks, folder = 1_000, str(self.folder / "small-backup")
+        for database in ("bench_small", "bench_embedded"):
+            self._new_database(database)
+        self._corpus_step("bench_small", "make_corpus", "bench", str(chunks))
+        self._corpus_step("bench_small", "manage", "golden_backup", "--output", folder)
+        embedded = self._corpus_step("bench_embedded", "manage", "golden_restore", folder)
+        self.facts["restore_chunks_per_second_embedding"] = chunks / embedded["seconds"]
+
+    def _unchanged(self) -> None:
+        self._new_database("bench_unchanged")
+        self._corpus_step("bench_unchanged", "make_corpus", "bench", str(min(100_000, self.rows)))
+        self.facts["verify_unchanged"] = self._corpus_step("bench_unchanged", "check_unchanged", "bench")
+
+    def _many_chunks(self) -> None:
+        """All of cron's commands on `rows` chunks without vectors: what each takes, and its peak memory."""
+        folder = str(self.folder / "corpus-backup")
+        run = self._corpus_step
+        for database in ("bench_many", "bench_many_restored"):
+            self._new_database(database)
+            run(database, "without_vectors")
+        self.facts["many_chunks"] = {
+            "chunks": self.rows,
+            "save": run("bench_many", "make_corpus", "bench", str(self.rows)),
+            "queries": run("bench_many", "make_queries", "bench", "1000"),
+            "lexical_index": run("bench_many", "index_lexically", "bench"),
+            "backup": run("bench_many", "manage", "golden_backup", "--output", folder),
+            "backup_again": run("bench_many", "manage", "golden_backup", "--output", folder),
+            "verify_folder": run("bench_many", "manage", "golden_verify", folder),
+            "verify": run("bench_many", "manage", "golden_verify", "--deep"),
+            "evaluate": run("bench_many", "evaluate", "bench"),
+            "restore": run("bench_many_restored", "manage", "golden_restore", folder, "--no-embeddings"),
+        }
+
     def table(self) -> str:
         rows = [
             f"{'work':36} {'compared with':22} {'seconds':>9} {'limit':>9} {'ratio':>7} {'goal':>5} {'peak MB':>8}"
@@ -154,13 +232,17 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=("datasets", "corpus"), help="only this half")
     parser.add_argument("--json", type=Path, default=ROOT / "bench-results" / "bench.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="golden-bench-") as folder:
         Path(folder).chmod(0o711)
         bench = Bench(Path(folder), options.rows)
         try:
-            bench.run()
+            if options.only != "corpus":
+                bench.run()
+            if options.only != "datasets":
+                bench.run_corpus()
         finally:
             release_all()
             options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -232,3 +232,16 @@ def evaluate(name: str) -> dict[str, Any]:
 
 def file_size(path: str) -> dict[str, Any]:
     return {"bytes": sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())}
+
+
+def without_vectors() -> dict[str, Any]:
+    """Let no embedding model be the current one, so that nothing misses vectors."""
+    from datasets_app.models import EmbeddingModel
+
+    return {"models": EmbeddingModel.objects.update(is_current=False)}
+
+
+if __name__ == "__main__":
+    from tests.bench.steps import main
+
+    main(globals())

@@ -275,15 +275,16 @@ def pages(name: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(steps: dict[str, Any]) -> None:
+    """Do the step that the command line names, and print its result with the peak memory of who did it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "goldenproject.settings.dev")
     django.setup()
     name, *arguments = sys.argv[1:]
-    result = globals()[name](*arguments)
+    result = steps[name](*arguments)
     who = resource.RUSAGE_CHILDREN if result.pop("child", False) else resource.RUSAGE_SELF
     result["peak_mb"] = resource.getrusage(who).ru_maxrss // 1024
     print("RESULT " + json.dumps(result))
 
 
 if __name__ == "__main__":
-    main()
+    main(globals())
