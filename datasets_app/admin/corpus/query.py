@@ -28,6 +28,7 @@ from datasets_app.admin.corpus.seen import (
     two_versions,
     writing,
 )
+from datasets_app.domain.retrieval.pass_rules import checked_rule
 from datasets_app.domain.roles import Action
 from datasets_app.models import Chunk, Corpus, RetrievalResult, TestQuery
 from datasets_app.services.access import require
@@ -57,6 +58,7 @@ class QueryFormPage(CorpusPage):
             row=self.form.row,
             expectations=self.form.expectations(),
             rules=RULE_NAMES.items(),
+            rule_text=str(checked_rule(self.query.pass_rule)).capitalize() if self.query else "",
             default_k=DEFAULT_K,
             difficulties=TestQuery.Difficulty.choices,
             categories=suggested(TestQuery.objects.all(), "category"),
@@ -95,7 +97,10 @@ class QueryFormPage(CorpusPage):
         if not self.form.row.cells["text"]:
             self.form.row.refuse("There is nothing to ask: the text is empty.", "text")
         elif rule is not None:
-            tested = ask(self.corpus, self.form.row.cells["text"], rule, self.form.expected)
+            try:
+                tested = ask(self.corpus, self.form.row.cells["text"], rule, self.form.expected)
+            except GoldenError as error:  # told where the answer would stand
+                self.form.row.refuse(str(error))
         if getattr(request, "htmx", False):
             self.template_name = "datasets_app/corpus/query_test.html"
             return self.render_to_response({"tested": tested, "row": self.form.row, "user": self.person})

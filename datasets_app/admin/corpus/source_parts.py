@@ -20,6 +20,7 @@ from datasets_app.admin.corpus.seen import (
     writing,
 )
 from datasets_app.admin.corpus.source import SourcePage
+from datasets_app.admin.versioning.presentation import show_value
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.models import Artifact, Finding
 from datasets_app.services.corpus.analyses import replace_findings, save_artifact
@@ -198,8 +199,11 @@ class ArtifactPage(_PartPage):
         save_artifact(analysis=self.source, draft=ArtifactDraft(**artifact, id=there), actor=self.person)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        stored = self.seen["artifact"] or {"key_findings": [], "metadata": {}}
         return super().get_context_data(
             is_there=self.is_there,
+            shown_findings=[show_value(one) for one in stored["key_findings"]],
+            shown_metadata=show_value(stored["metadata"]) if stored["metadata"] else "",
             summary=self.summary,
             key_findings=self.key_findings,
             metadata=self.metadata,

@@ -70,12 +70,12 @@
   const state = (form) => JSON.stringify(Array.from(new FormData(form).entries()));
   document.querySelectorAll("form[data-guarded]").forEach(function (form) {
     form.dataset.start = form.hasAttribute("data-unsaved") ? "" : state(form);
-    form.addEventListener("submit", function () { leaving = true; });
   });
   window.addEventListener("beforeunload", function (event) {
     const changed = Array.from(document.querySelectorAll("form[data-guarded]")).some((form) => state(form) !== form.dataset.start);
     if (changed && !leaving) event.preventDefault();
   });
-  document.addEventListener("submit", function () { leaving = true; });
+  // what htmx sends does not leave the page
+  document.addEventListener("submit", function (event) { if (!event.defaultPrevented) leaving = true; });
   window.addEventListener("pageshow", function () { leaving = false; });
 })();

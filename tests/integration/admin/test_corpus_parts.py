@@ -278,6 +278,13 @@ def test_artifact__changed_meanwhile__is_theirs_with_mine_on_top(curator: Client
     assert Artifact.objects.get().summary == "Theirs."
 
 
+def test_artifact__for_a_viewer__is_never_raw_json(client_of: Callable[..., Client]) -> None:
+    source = make_source("json")
+    body = client_of("viewer").get(page_of(source, "artifact")).content.decode()
+    assert '<dl class="v-object"><dt>pages</dt><dd><span class="v-atom">3</span></dd></dl>' in body
+    assert "<textarea" not in body
+
+
 def test_artifact__removed__stays_in_the_history(curator: Client) -> None:
     source = make_source("json")
     page = curator.get(page_of(source, "artifact"))

@@ -64,6 +64,7 @@ def test_query__page__shows_its_expected_chunks_readable(client_of: Callable[...
     assert shown == [("json 2", 3), ("json 1", 2)]
     body = response.content.decode()
     assert "Text 2 about json." in body
+    assert "An expected chunk in the top k, where k is the run's (10 here)" in body
     assert 'name="seen"' not in body
     assert "Test now" in body
 
