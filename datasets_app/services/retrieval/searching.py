@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from datasets_app.domain.retrieval.bm25 import Scored
 from datasets_app.domain.retrieval.boosts import Boosts, Metadata, factors
 from datasets_app.domain.retrieval.english import terms
 from datasets_app.domain.retrieval.fusion import RRF_K, convex, ranked, rrf
@@ -18,15 +19,10 @@ from datasets_app.errors import EmbeddingTrouble, InvalidSearch, NoCurrentModel
 from datasets_app.models import Chunk, Corpus, EmbeddingModel
 from datasets_app.services.retrieval.embedders import embedder_for
 from datasets_app.services.retrieval.embedding_models import get_model
+from datasets_app.services.retrieval.index_reading import IndexRead, VectorFacts, read_index
 from datasets_app.services.retrieval.lexical_index import refresh_if_few
-from datasets_app.services.retrieval.lexical_search import LegHit, lexical_many
-from datasets_app.services.retrieval.vector_search import (
-    EXACT_CHUNKS,
-    VectorFacts,
-    missing_vectors,
-    nearest_many,
-    vector_facts,
-)
+from datasets_app.services.retrieval.lexical_search import distinct_terms, scored_in
+from datasets_app.services.retrieval.vector_search import EXACT_CHUNKS, counted, missing_vectors, scored_many
 
 LEXICAL, VECTOR = "lexical", "vector"
 LEGS = (LEXICAL, VECTOR)
@@ -110,7 +106,7 @@ class SearchOptions:
         return found + self.boosts.violations()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk that was found, and why: rank (from 1) and score of each leg that found it, factors of boosts.
 
@@ -159,16 +155,14 @@ def search_many(
     *, corpus: Corpus, texts: Sequence[str], options: SearchOptions | None = None
 ) -> Iterator[SearchAnswer]:
     """Yield the answer to each of `texts`, in their order, as `search` gives it; read and embedded in batches."""
-    options = options or SearchOptions()
-    warnings = []
-    if LEXICAL in options.legs and (waiting := refresh_if_few(corpus)):
-        warnings.append(waiting)
-    vector_leg = _vector_leg(corpus, options, warnings) if VECTOR in options.legs else None
-    size = vector_leg.facts.chunks if vector_leg else 0
-    step = _BATCH if size <= EXACT_CHUNKS else _SMALL_BATCH
-    for start in range(0, len(texts), step):
-        batch = [text.encode("utf-8", "ignore").decode() for text in texts[start : start + step]]
-        yield from _answers(corpus, batch, options, vector_leg, list(warnings))
+    searcher = _Searcher(corpus, options or SearchOptions())
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    start = 0
+    step = _SMALL_BATCH  # until the size of the corpus is known
+    while start < len(texts):
+        yield from searcher.answers(texts[start : start + step])
+        start += step
+        step = _BATCH if searcher.chunks <= EXACT_CHUNKS else _SMALL_BATCH
 
 
 def with_chunks(hits: Sequence[Hit]) -> list[ShownHit]:
@@ -178,93 +172,122 @@ def with_chunks(hits: Sequence[Hit]) -> list[ShownHit]:
 
 
 # --- one batch ------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class _VectorLeg:
-    model: EmbeddingModel
-    facts: VectorFacts
-
-
 _complete: set[tuple[str, UUID, int, tuple[int, int]]] = set()
 """Corpora seen to have all vectors, in the state of their index; so that this is asked once, not by every search."""
 
+_Found = list[list[Scored]]
+"""What a leg found for each text of a batch."""
 
-def _vector_leg(corpus: Corpus, options: SearchOptions, warnings: list[str]) -> _VectorLeg | None:
-    """Return the vector leg; None, and a warning, when there is no model."""
-    try:
-        model = get_model(options.model)
-    except NoCurrentModel as error:
-        warnings.append(f"{error.message} {_lexical_alone(options)}")
-        return None
-    facts = vector_facts(corpus, model)
-    name = (str(connection.settings_dict["NAME"]), corpus.pk, model.pk, facts.state)
-    if name not in _complete:
-        missing = missing_vectors(corpus, model)
+
+class _Searcher:
+    """Answers the batches of one search; all of them by the model that the first one met."""
+
+    def __init__(self, corpus: Corpus, options: SearchOptions) -> None:
+        self._corpus = corpus
+        self._options = options
+        self._model_name = options.model
+        self._missing: str | None = None  # what to say of missing vectors, once it was asked
+        self.chunks = 0
+
+    def answers(self, texts: Sequence[str]) -> Iterator[SearchAnswer]:
+        options = self._options
+        warnings: list[str] = []
+        clock = _Clock()
+        legs: dict[str, _Found] = {}
+        terms_of = [terms(text) for text in texts] if LEXICAL in options.legs else []
+        index = self._read(distinct_terms(terms_of), warnings)
+        if LEXICAL in options.legs:
+            legs[LEXICAL] = scored_in(index, terms_of, options.depth)
+            clock.lap("lexical")
+        if VECTOR in options.legs and (model := self._model(index, warnings)) is not None:
+            found = self._nearest(texts, model, index.facts, warnings, clock)
+            if found is not None:
+                legs[VECTOR] = found
+        rankings = [
+            _Ranking({name: found[place] for name, found in legs.items()}, options)
+            for place in range(len(texts))
+        ]
+        boosting = _Boosting(options.boosts, rankings)
+        hits = [ranking.hits(boosting, text) for ranking, text in zip(rankings, texts, strict=True)]
+        clock.lap("fuse")
+        timings = clock.shares(len(texts))
+        for of_text in hits:
+            yield SearchAnswer(of_text, list(warnings), dict(timings))
+
+    def _read(self, wanted: Sequence[str], warnings: list[str]) -> IndexRead:
+        """Return the index; where chunks changed since it last looked, it looks before that."""
+        with_model = VECTOR in self._options.legs
+        index = read_index(self._corpus, wanted, with_model=with_model, model_name=self._model_name)
+        if index.waiting and LEXICAL in self._options.legs:
+            if warning := refresh_if_few(self._corpus):
+                warnings.append(warning)
+            else:
+                index = read_index(self._corpus, wanted, with_model=with_model, model_name=self._model_name)
+        return index
+
+    def _model(self, index: IndexRead, warnings: list[str]) -> EmbeddingModel | None:
+        """Return the model of the vector leg; None, and a warning, when there is none."""
+        model = index.model
+        if model is None:
+            try:
+                model = get_model(self._model_name)
+            except NoCurrentModel as error:
+                warnings.append(f"{error.message} {_lexical_alone(self._options)}")
+                return None
+        self._model_name = model.name
+        if self._missing is None:
+            self._missing = self._about_missing(model, index.facts)
+        if self._missing:
+            warnings.append(self._missing)
+        return model
+
+    def _about_missing(self, model: EmbeddingModel, facts: VectorFacts) -> str:
+        name = (str(connection.settings_dict["NAME"]), self._corpus.pk, model.pk, facts.state)
+        if name in _complete:
+            return ""
+        missing = missing_vectors(self._corpus, model)
         if missing:
-            warnings.append(
+            return (
                 f"{missing:,}{' or more' if missing >= 1000 else ''} of the chunks have no vector of the model "
                 f"“{model.name}” yet, so the vector leg does not see them. Run: golden_embed --model {model.name}"
             )
-        elif facts.state != (0, 0):
+        if facts.state != (0, 0):
             if len(_complete) > 10_000:
                 _complete.clear()
             _complete.add(name)
-    return _VectorLeg(model, facts)
+        return ""
 
-
-def _answers(
-    corpus: Corpus,
-    texts: list[str],
-    options: SearchOptions,
-    vector_leg: _VectorLeg | None,
-    warnings: list[str],
-) -> Iterator[SearchAnswer]:
-    clock = _Clock()
-    legs: dict[str, list[list[LegHit]]] = {}
-    if LEXICAL in options.legs:
-        legs[LEXICAL] = lexical_many(corpus, texts, options.depth)
-        clock.lap("lexical")
-    if vector_leg is not None:
-        found = _nearest(corpus, texts, options, vector_leg, warnings, clock)
-        if found is not None:
-            legs[VECTOR] = found
-    rankings = [
-        _Ranking({name: found[place] for name, found in legs.items()}, options) for place in range(len(texts))
-    ]
-    boosting = _Boosting(options.boosts, rankings)
-    hits = [ranking.hits(boosting, text) for ranking, text in zip(rankings, texts, strict=True)]
-    clock.lap("fuse")
-    timings = clock.shares(len(texts))
-    for of_text in hits:
-        yield SearchAnswer(of_text, list(warnings), dict(timings))
-
-
-def _nearest(
-    corpus: Corpus,
-    texts: Sequence[str],
-    options: SearchOptions,
-    leg: _VectorLeg,
-    warnings: list[str],
-    clock: _Clock,
-) -> list[list[LegHit]] | None:
-    """Return what the vector leg finds for each text; None, and a warning, when the texts cannot be embedded."""
-    asked = [place for place, text in enumerate(texts) if any(map(str.isalnum, text))]
-    found: list[list[LegHit]] = [[] for _ in texts]
-    if not asked:
+    def _nearest(
+        self,
+        texts: Sequence[str],
+        model: EmbeddingModel,
+        facts: VectorFacts,
+        warnings: list[str],
+        clock: _Clock,
+    ) -> _Found | None:
+        """Return what the vector leg finds for each text; None, and a warning, when the texts cannot be embedded."""
+        facts = counted(self._corpus, facts)
+        self.chunks = facts.chunks
+        clock.lap("vector")
+        asked = [place for place, text in enumerate(texts) if any(map(str.isalnum, text))]
+        found: _Found = [[] for _ in texts]
+        if not asked:
+            return found
+        try:
+            vectors = embedder_for(model).embed_queries([texts[place] for place in asked])
+        except EmbeddingTrouble as error:
+            warnings.append(
+                f"The model “{model.name}” could not embed the query: {error.message} {_lexical_alone(self._options)}"
+            )
+            return None
+        finally:
+            clock.lap("embed")
+        options = self._options
+        hits = scored_many(self._corpus, model, vectors, options.depth, exact=options.exact, facts=facts)
+        clock.lap("vector")
+        for place, of_text in zip(asked, hits, strict=True):
+            found[place] = of_text
         return found
-    try:
-        vectors = embedder_for(leg.model).embed_queries([texts[place] for place in asked])
-    except EmbeddingTrouble as error:
-        warnings.append(
-            f"The model “{leg.model.name}” could not embed the query: {error.message} {_lexical_alone(options)}"
-        )
-        return None
-    finally:
-        clock.lap("embed")
-    hits = nearest_many(corpus, leg.model, vectors, options.depth, exact=options.exact, facts=leg.facts)
-    clock.lap("vector")
-    for place, of_text in zip(asked, hits, strict=True):
-        found[place] = of_text
-    return found
 
 
 def _lexical_alone(options: SearchOptions) -> str:
@@ -276,22 +299,22 @@ def _lexical_alone(options: SearchOptions) -> str:
 class _Ranking:
     """What the legs found for one text, fused."""
 
-    def __init__(self, legs: dict[str, list[LegHit]], options: SearchOptions) -> None:
+    def __init__(self, legs: dict[str, list[Scored]], options: SearchOptions) -> None:
         self._legs = legs
         self._options = options
         self._places = {
-            name: {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(found, start=1)}
+            name: {chunk_id: (rank, score) for rank, (chunk_id, score) in enumerate(found, start=1)}
             for name, found in legs.items()
         }
         self.scores = self._fused()
 
-    def _fused(self) -> dict[UUID, float]:
+    def _fused(self) -> dict[bytes, float]:
         options = self._options
         if len(options.legs) == 1:  # nothing to fuse: the leg's own scores say more
-            return {hit.chunk_id: hit.score for found in self._legs.values() for hit in found}
+            return {chunk_id: score for found in self._legs.values() for chunk_id, score in found}
         if options.fusion == "convex":
             return convex(self._legs, weights=options.weights)
-        ranks = {name: [hit.chunk_id for hit in found] for name, found in self._legs.items()}
+        ranks = {name: list(places) for name, places in self._places.items()}
         return rrf(ranks, weights=options.weights, k=options.rrf_k)
 
     def hits(self, boosting: _Boosting, text: str) -> list[Hit]:
@@ -306,10 +329,12 @@ class _Ranking:
             for chunk_id, score in ranked(scores)[: self._options.limit]
         ]
 
-    def _hit(self, chunk_id: UUID, score: float, boosts: Mapping[str, float]) -> Hit:
+    def _hit(self, chunk_id: bytes, score: float, boosts: Mapping[str, float]) -> Hit:
         lexical_rank, lexical_score = self._places.get(LEXICAL, {}).get(chunk_id, (None, None))
         vector_rank, vector_score = self._places.get(VECTOR, {}).get(chunk_id, (None, None))
-        return Hit(chunk_id, score, lexical_rank, lexical_score, vector_rank, vector_score, boosts)
+        return Hit(
+            UUID(bytes=chunk_id), score, lexical_rank, lexical_score, vector_rank, vector_score, boosts
+        )
 
 
 class _Boosting:
@@ -317,15 +342,15 @@ class _Boosting:
 
     def __init__(self, boosts: Boosts, rankings: Sequence[_Ranking]) -> None:
         self._boosts = boosts
-        self._metadata: dict[UUID, Metadata] = {}
+        self._metadata: dict[bytes, Metadata] = {}
         if boosts.active:
-            wanted = set().union(*(ranking.scores for ranking in rankings))
+            wanted = [UUID(bytes=key) for key in set().union(*(ranking.scores for ranking in rankings))]
             rows = Chunk.objects.filter(pk__in=wanted).values_list(
                 "pk", "section_title", "section_path", "content_type"
             )
-            self._metadata = {pk: Metadata(*columns) for pk, *columns in rows}
+            self._metadata = {pk.bytes: Metadata(*columns) for pk, *columns in rows}
 
-    def factors(self, candidates: Iterable[UUID], text: str) -> dict[UUID, dict[str, float]]:
+    def factors(self, candidates: Iterable[bytes], text: str) -> dict[bytes, dict[str, float]]:
         """Return the factors of those candidates that have any."""
         if not self._metadata:
             return {}

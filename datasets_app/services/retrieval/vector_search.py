@@ -7,17 +7,16 @@ of the corpus are found (iterative scan in strict order).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
-from uuid import UUID
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from django.db import connection, transaction
+from django.db import connection
 
+from datasets_app.domain.retrieval.bm25 import Scored
 from datasets_app.models import Corpus, EmbeddingModel
-from datasets_app.services.retrieval.lexical_search import LegHit
+from datasets_app.services.retrieval.index_reading import VectorFacts
+from datasets_app.services.retrieval.lexical_search import LegHit, leg_hits
 from datasets_app.services.retrieval.vector_index import index_expression
 from goldenproject.kit.database_io import binary_cursor
 
@@ -28,13 +27,16 @@ _COUNTED_MISSING = 1000
 
 # What the planner and the index must know for one statement. Without these it may prefer to compare with every vector:
 # any plan but the one by the index has a full sort.
-_PLAN = """
-SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'strict_order', true),
-       set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_sort', 'off', true)
-"""
 _SWITCHES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_sort")
+_KEEP = ", ".join(f"set_config('golden.{name}', current_setting('{name}'), true)" for name in _SWITCHES)
+_OFF = ", ".join(f"set_config('{name}', 'off', true)" for name in _SWITCHES)
+_SETTINGS = f"""
+SELECT {_KEEP}, {_OFF},
+       set_config('hnsw.ef_search', %(ef_search)s, true), set_config('hnsw.iterative_scan', 'strict_order', true)
+"""
+_AS_BEFORE = "SELECT " + ", ".join(
+    f"set_config('{name}', current_setting('golden.{name}'), true)" for name in _SWITCHES
+)
 
 _GOLDEN = """
   JOIN datasets_app_chunk c ON c.content_hash = e.content_hash
@@ -45,7 +47,7 @@ _GOLDEN = """
 # index, chunk_content_hash and the key of the analyses. It must say what the index says: expression and model. The texts
 # of the vectors become an array of vectors, once; a cast beside the operator would read the text again for each row.
 _BY_INDEX = """
-SELECT q.number, hit.id, hit.distance
+SELECT q.number, uuid_send(hit.id), hit.distance
   FROM unnest(%(vectors)s::text[]::{base}[]) WITH ORDINALITY AS q (vector, number)
  CROSS JOIN LATERAL (
     SELECT c.id, e.{expression} <=> q.vector::{type} AS distance
@@ -57,7 +59,7 @@ SELECT q.number, hit.id, hit.distance
 # cast is not what the HNSW index is over, so that this is exact whatever the planner thinks.
 _EXACT = """
 WITH golden AS {materialized} (SELECT c.id, e.vector FROM datasets_app_embedding e {golden})
-SELECT q.number, hit.id, hit.distance
+SELECT q.number, uuid_send(hit.id), hit.distance
   FROM unnest(%(vectors)s::text[]::vector[]) WITH ORDINALITY AS q (vector, number)
  CROSS JOIN LATERAL (
     SELECT golden.id, golden.vector <=> q.vector AS distance
@@ -85,26 +87,21 @@ SELECT count(*) FROM (
 """
 
 
-class VectorFacts(NamedTuple):
-    """What is known of a corpus without counting its chunks.
-
-    `chunks` are those in the lexical index; `state` changes whenever that does; `indexed` is about how many vectors the
-    HNSW index holds, None when there is no index to use.
-    """
-
-    chunks: int
-    state: tuple[int, int]
-    indexed: int | None
-
-
 def vector_facts(corpus: Corpus, model: EmbeddingModel) -> VectorFacts:
+    """Return what decides between the two plans; searches read it with the lexical index (read_index)."""
     with connection.cursor() as cursor:
         cursor.execute(_FACTS, [model.index_name, corpus.pk])
         chunks, newest, deleted, indexed = cursor.fetchone()
-        if not chunks:  # the lexical index was not made yet
-            cursor.execute(_COUNT, [corpus.pk, EXACT_CHUNKS + 1])
-            chunks = cursor.fetchone()[0]
-    return VectorFacts(int(chunks), (newest, int(deleted)), indexed)
+    return counted(corpus, VectorFacts(int(chunks), (newest, int(deleted)), indexed))
+
+
+def counted(corpus: Corpus, facts: VectorFacts) -> VectorFacts:
+    """Return `facts` with the number of chunks, counted as far as it matters where there is no lexical index yet."""
+    if facts.chunks:
+        return facts
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, [corpus.pk, EXACT_CHUNKS + 1])
+        return facts._replace(chunks=int(cursor.fetchone()[0]))
 
 
 def missing_vectors(corpus: Corpus, model: EmbeddingModel) -> int:
@@ -138,16 +135,28 @@ def nearest_many(
     facts: VectorFacts | None = None,
 ) -> list[list[LegHit]]:
     """Return what `nearest` finds for each row of `vectors`, shape (queries, dimension), in one statement."""
+    return [leg_hits(found) for found in scored_many(corpus, model, vectors, limit, exact=exact, facts=facts)]
+
+
+def scored_many(
+    corpus: Corpus,
+    model: EmbeddingModel,
+    vectors: npt.NDArray[np.float32],
+    limit: int,
+    *,
+    exact: bool = False,
+    facts: VectorFacts | None = None,
+) -> list[list[Scored]]:
+    """Return what `nearest_many` does, with ids as bytes; one round trip when `facts` are given."""
     facts = facts or vector_facts(corpus, model)
     parameters = {"corpus": corpus.pk, "limit": limit, "vectors": [_literal(row) for row in vectors]}
-    found: list[list[LegHit]] = [[] for _ in vectors]
     if exact or not uses_index(facts, model):
         rows = _execute(exact_sql(model, materialized=facts.chunks <= EXACT_CHUNKS), parameters)
     else:
-        with index_plan(limit):
-            rows = _execute(index_sql(model), parameters)
+        rows = _execute_by_index(index_statements(model), {**parameters, "ef_search": str(_ef_search(limit))})
+    found: list[list[Scored]] = [[] for _ in vectors]
     for number, chunk_id, distance in rows:
-        found[number - 1].append(LegHit(chunk_id, 1.0 - distance))
+        found[number - 1].append(Scored(chunk_id, 1.0 - distance))
     return found
 
 
@@ -158,44 +167,54 @@ def uses_index(facts: VectorFacts, model: EmbeddingModel) -> bool:
     return facts.chunks > EXACT_CHUNKS and facts.chunks > EXACT_SHARE * facts.indexed
 
 
-def index_sql(model: EmbeddingModel) -> str:
-    """Return the statement that asks the HNSW index; parameters: corpus, vectors (texts), limit."""
+class IndexStatements(NamedTuple):
+    """What asks the HNSW index: settings for the planner and the index, the query, the settings of before."""
+
+    settings: str
+    query: str
+    as_before: str
+
+
+def index_statements(model: EmbeddingModel) -> IndexStatements:
+    """Return the statements that ask the HNSW index; parameters: corpus, vectors (texts), limit, ef_search (text)."""
     expression = index_expression(model)
-    return _BY_INDEX.format(
+    query = _BY_INDEX.format(
         expression=expression,
         type=expression.partition("::")[2],
         base=expression.partition("::")[2].partition("(")[0],
         golden=_GOLDEN.format(model=int(model.pk)),
     )
+    return IndexStatements(_SETTINGS, query, _AS_BEFORE)
 
 
 def exact_sql(model: EmbeddingModel, *, materialized: bool) -> str:
-    """Return the statement that compares with every vector; parameters as of `index_sql`."""
+    """Return the statement that compares with every vector; parameters: corpus, vectors (texts), limit."""
     return _EXACT.format(
         materialized="MATERIALIZED" if materialized else "NOT MATERIALIZED",
         golden=_GOLDEN.format(model=int(model.pk)),
     )
 
 
-@contextmanager
-def index_plan(limit: int) -> Iterator[None]:
-    """Let the planner walk the index inside the block, and the index look far enough for `limit` hits."""
-    ef_search = min(max(2 * limit, 100), _MOST_EF_SEARCH)
-    nested = connection.in_atomic_block
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        before = []
-        if nested:  # what is set lasts until the outer transaction ends
-            cursor.execute(f"SELECT {', '.join(f'current_setting({name!r})' for name in _SWITCHES)}")
-            before = list(zip(_SWITCHES, cursor.fetchone(), strict=True))
-        cursor.execute(_PLAN, [str(ef_search)])
-        yield
-        for name, value in before:
-            cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+def _ef_search(limit: int) -> int:
+    return min(max(2 * limit, 100), _MOST_EF_SEARCH)
 
 
-def _execute(statement: str, parameters: dict[str, object]) -> list[tuple[int, UUID, float]]:
+def _execute(statement: str, parameters: dict[str, Any]) -> list[tuple[int, bytes, float]]:
     with binary_cursor() as cursor:
         return cursor.execute(statement, parameters).fetchall()  # type: ignore[call-overload, no-any-return]
+
+
+def _execute_by_index(
+    statements: IndexStatements, parameters: dict[str, Any]
+) -> list[tuple[int, bytes, float]]:
+    """Send the statements as one message: one round trip, and one transaction even where none is open.
+
+    So the settings end with it; inside a transaction the last statement puts the planner's back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(";".join(statements), parameters)
+        cursor.nextset()  # from the settings to the query
+        return cursor.fetchall()  # type: ignore[no-any-return]
 
 
 def _literal(vector: npt.NDArray[np.float32]) -> str:

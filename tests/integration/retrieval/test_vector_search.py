@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 
 from datasets_app.models import Chunk, Corpus, EmbeddingModel
 from datasets_app.services.retrieval import vector_search
+from datasets_app.services.retrieval.index_reading import VectorFacts
 from datasets_app.services.retrieval.lexical_index import refresh
 from datasets_app.services.retrieval.vector_index import ensure_index
 from datasets_app.services.retrieval.vector_search import (
     EXACT_CHUNKS,
-    VectorFacts,
-    index_plan,
-    index_sql,
+    index_statements,
     nearest,
     nearest_many,
     uses_index,
@@ -68,13 +69,16 @@ def test_nearest__big_corpus__uses_the_index_and_finds_what_is_nearest(
 
 def test_nearest__big_corpus__plan_walks_the_hnsw_index(indexed: tuple[Corpus, EmbeddingModel]) -> None:
     corpus, model = indexed
-    parameters = {
+    statements = index_statements(model)
+    parameters: dict[str, Any] = {
         "corpus": corpus.pk,
         "limit": 100,
         "vectors": [vector_search._literal(unit_vector("query"))],
+        "ef_search": "200",
     }
-    with index_plan(100), connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (COSTS OFF) {index_sql(model)}", parameters)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statements.settings}; EXPLAIN (COSTS OFF) {statements.query}", parameters)
+        cursor.nextset()
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute("SELECT current_setting('hnsw.ef_search'), current_setting('hnsw.iterative_scan')")
         assert cursor.fetchone() == ("200", "strict_order")
