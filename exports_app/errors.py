@@ -118,3 +118,27 @@ class GitFailed(GoldenError):
     """The backup could not be committed to git."""
 
     code = "git_failed"
+
+
+class NotConfirmed(BadInput):
+    """What deletes everything that is there must be confirmed."""
+
+    code = "not_confirmed"
+
+
+class AnotherBackup(Conflict):
+    """The backup is not the one that was looked at."""
+
+    code = "another_backup"
+
+
+class RestoredWithErrors(GoldenError):
+    """The backup was restored, and the database does not verify afterwards."""
+
+    code = "restored_with_errors"
+
+
+class DrillFailed(GoldenError):
+    """The backup does not restore, or what it restores does not verify; this database was left alone."""
+
+    code = "drill_failed"

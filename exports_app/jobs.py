@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +13,45 @@ from django.urls import reverse
 
 from datasets_app.domain.roles import Action
 from datasets_app.errors import CorruptData
-from datasets_app.models import JobRun
+from datasets_app.models import AuditEvent, JobRun
+from datasets_app.services.access import record
 from datasets_app.services.jobs import JobKind, Progress, register
-from exports_app.services.backups import BackupOptions, create_backup
-from exports_app.services.verification import verify_installation
+from exports_app.backup import layout
+from exports_app.backup.reading import open_backup
+from exports_app.errors import AnotherBackup, DrillFailed, RestoredWithErrors
+from exports_app.services.archives import ArchiveOptions, Source, create_archive
+from exports_app.services.backups import BackupOptions, create_backup, totals_told
+from exports_app.services.restore_requests import RESTORE_JOB, RestoreRequest, totals_now
+from exports_app.services.restored_retrieval import index_afterwards
+from exports_app.services.restores import RestoreOptions, restore_backup
+from exports_app.services.scratch import DrillOptions, run_drill
+from exports_app.services.stored_backups import FOLDER, backup_folder, check_stored, opened_stored
+from exports_app.services.verification import VerificationResult, verify_directory, verify_installation
+from goldenproject.kit.audit import acting
+
+Report = Callable[..., None]
+Facts = list[tuple[str, str]]
+_SHOWN_LINES = 100
 
 
+def _reports(progress: Progress, words: str) -> Report:
+    """Return a progress of services (done, total, perhaps words) that tells a job's."""
+
+    def report(done: int, total: int | None = None, message: str = "") -> None:
+        progress(done, total or None, message or words)
+
+    return report
+
+
+# --- backup ---------------------------------------------------------------------------------------------------------
 def _backup(job: JobRun, progress: Progress) -> dict[str, Any]:
     """Back up into GOLDEN_BACKUP_DIR; done twice it finds its own backup there and changes nothing."""
+    folder, asked = backup_folder(), job.arguments
+    options = BackupOptions(description=str(asked.get("description", "")))
+    if asked.get("archive"):
+        return _archive(job, ArchiveOptions(options, encrypt=bool(asked.get("encrypt"))), progress)
     result = create_backup(
-        directory=Path(settings.GOLDEN_BACKUP_DIR),
-        actor=job.started_by,
-        options=BackupOptions(description=str(job.arguments.get("description", ""))),
-        progress=lambda done, total: progress(done, total or None, "Writing"),
+        directory=folder, actor=job.started_by, options=options, progress=_reports(progress, "Writing")
     )
     return {
         "folder": str(result.directory),
@@ -32,10 +61,32 @@ def _backup(job: JobRun, progress: Progress) -> dict[str, Any]:
     }
 
 
+def _archive(job: JobRun, options: ArchiveOptions, progress: Progress) -> dict[str, Any]:
+    made = create_archive(
+        place=str(backup_folder()),
+        actor=job.started_by,
+        options=options,
+        progress=_reports(progress, "Writing"),
+    )
+    return {
+        "folder": made.destination,
+        "archive": made.name,
+        "bytes": made.size,
+        "sha256": made.backup.sha256,
+        "changed_since_the_last": made.backup.changed,
+        **made.backup.totals,
+        "warnings": made.warnings,
+    }
+
+
 def _backup_links(job: JobRun) -> list[tuple[str, str]]:
-    return [("Download the backup", reverse("exports_app_backup_download"))]
+    all_of_them = ("All backups", reverse("exports_app_backups"))
+    if job.arguments.get("archive"):
+        return [all_of_them]
+    return [("Download the backup", reverse("exports_app_backup_download")), all_of_them]
 
 
+# --- verify ---------------------------------------------------------------------------------------------------------
 class VerificationFailed(CorruptData):
     """What is stored is not what was written."""
 
@@ -43,13 +94,183 @@ class VerificationFailed(CorruptData):
 
 
 def _verify(job: JobRun, progress: Progress) -> dict[str, Any]:
-    """Verify the database and the age of its last backup. What is wrong ends the job as failed, with all of it told."""
-    progress(0, None, "Checking hashes, histories and guards")
-    found = verify_installation(deep=bool(job.arguments.get("deep")), actor=job.started_by)
+    """Verify the database with the age of its last backup, or a stored backup, which `source` names.
+
+    What is wrong ends the job as failed, with all of it told.
+    """
+    source, deep = str(job.arguments.get("source", "")), bool(job.arguments.get("deep"))
+    if source:
+        found = _verify_stored(source, deep, job.started_by, progress)
+    else:
+        progress(0, None, "Checking hashes, histories and guards")
+        found = verify_installation(deep=deep, actor=job.started_by)
     if not found.valid:
         raise VerificationFailed(found.as_text(), **found.as_dict())
     return {**found.stats, "warnings": found.warnings}
 
 
+def _verify_stored(name: str, deep: bool, actor: Any, progress: Progress) -> VerificationResult:
+    with opened_stored(name) as source:
+        found = verify_directory(source.folder, deep=deep, progress=_reports(progress, "Reading the backup"))
+        found.errors = [source.named(text) for text in found.errors]
+    with acting(actor, "verify a backup"):
+        verdict = "passed" if found.valid else f"{len(found.errors)} errors"
+        record(
+            actor, "backup.verify", None, f"{name}: {verdict}", succeeded=found.valid, source=name, deep=deep
+        )
+    return found
+
+
+# --- restore --------------------------------------------------------------------------------------------------------
+def _restore(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Restore a stored backup, or tell what that would do, or try it in a throw-away database.
+
+    A restore is one transaction, in which its audit entry names this job: when a killed worker had committed it, the next
+    one finds that entry, restores nothing again, and goes on with what comes afterwards.
+    """
+    asked = RestoreRequest.from_arguments(job.arguments)
+    if asked.into_scratch:
+        return _drill(job, asked, progress)
+    done = AuditEvent.objects.filter(action="restore", details__job=str(job.pk)).first()
+    if done is None:
+        # held throughout: what is restored is what was compared
+        with opened_stored(asked.source) as source, layout.locked(source.folder, writing=False):
+            document = _restored(job, asked, source, progress)
+        if asked.dry_run:
+            return document
+    else:
+        document = _told_again(done, asked, progress)
+    _forget_other_tries(job, document["safety_backup"])
+    progress(0, None, "Verifying what was restored")
+    return _with_verification(document)
+
+
+def _restored(job: JobRun, asked: RestoreRequest, source: Source, progress: Progress) -> dict[str, Any]:
+    progress(0, None, "Reading the backup")
+    opened = open_backup(source.folder, trusted=True)
+    if asked.sha256 and opened.sha256 != asked.sha256:
+        raise AnotherBackup(
+            f"{asked.source}: found a backup with the checksum {opened.sha256}, expected {asked.sha256}. "
+            "It was replaced since it was looked at; nothing was changed.",
+            hint="Look again at what it holds, or restore an archive, which does not change.",
+        )
+    options = RestoreOptions(
+        replace=asked.replace,
+        on_conflict=asked.on_conflict,
+        dry_run=asked.dry_run,
+        strict=asked.strict,
+        embeddings=asked.embeddings,
+        safety_dir=_safety_folder(job),
+        source=source.shown,
+        job=str(job.pk),
+    )
+    result = restore_backup(
+        directory=source.folder,
+        actor=job.started_by,
+        options=options,
+        progress=_reports(progress, "Restoring"),
+    )
+    document = replace(result, directory=source.shown).document()
+    document |= {"sha256": opened.sha256, "totals": opened.totals}
+    if asked.dry_run:
+        document |= {"created_at": f"{opened.created_at:%Y-%m-%d %H:%M:%S} UTC", "totals_now": totals_now()}
+    return document
+
+
+def _told_again(event: AuditEvent, asked: RestoreRequest, progress: Progress) -> dict[str, Any]:
+    """Return the document of a restore that a killed worker had committed, with its indexes made now."""
+    later = index_afterwards(embeddings=asked.embeddings, progress=_reports(progress, "Indexing"))
+    kept = ("directory", "sha256", "totals", "datasets", "safety_backup")
+    document = {name: event.details.get(name) for name in kept}
+    findings = [*event.details.get("findings", []), *later]
+    return {**document, "dry_run": False, "replaced": asked.replace, "findings": findings}
+
+
+def _with_verification(document: dict[str, Any]) -> dict[str, Any]:
+    found = verify_installation(check_backup=False)
+    told = {**document, "verification": _shortened(found.as_dict())}
+    if not found.sound:
+        raise RestoredWithErrors(f"It was restored, and then:\n{found.as_text()}", **told)
+    return told
+
+
+def _shortened(verification: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value[:_SHOWN_LINES] if isinstance(value, list) else value
+        for name, value in verification.items()
+    }
+
+
+def _safety_folder(job: JobRun) -> Path:
+    return Path(settings.GOLDEN_DATA_DIR) / "safety-backups" / f"restore-{job.pk}"
+
+
+def _forget_other_tries(job: JobRun, kept: str | None) -> None:
+    """Remove safety backups of tries of this job that were killed: they were of a database that they left as it was."""
+    folder = _safety_folder(job)
+    if kept is None or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path != Path(kept):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _drill(job: JobRun, asked: RestoreRequest, progress: Progress) -> dict[str, Any]:
+    progress(0, None, "Restoring into a throw-away database")
+    check_stored(asked.source)
+    folder = backup_folder()
+    place = folder if asked.source == FOLDER else folder / asked.source
+    flags = {"--strict": asked.strict, "--no-embeddings": not asked.embeddings}
+    arguments = tuple(flag for flag, wanted in flags.items() if wanted)
+    result = run_drill(place=str(place), actor=job.started_by, options=DrillOptions(arguments=arguments))
+    if result.exit_code == 1:
+        raise DrillFailed(result.as_text(), **result.report())
+    return result.report()
+
+
+def _restore_links(job: JobRun) -> list[tuple[str, str]]:
+    all_of_them = ("All backups", reverse("exports_app_backups"))
+    if job.result.get("dry_run"):
+        return [("Go on to the restore…", reverse("exports_app_restore", args=[job.pk])), all_of_them]
+    return [all_of_them]
+
+
+def _restore_facts(job: JobRun) -> Facts:
+    """Tell a restore's document to people: what, from where, and all that is to be known of it."""
+    told = job.result
+    facts = [("Source", str(told.get("directory", "")))]
+    if "drill" in told:
+        facts.append(("Drill", "passed" if told["drill"]["passed"] else "passed with findings"))
+        facts += [
+            (name.replace("_", " ").capitalize(), f"{s} s") for name, s in told["drill"]["seconds"].items()
+        ]
+        facts += [
+            ("Test queries", f"{run['corpus']}: {run['passed']} of {run['queries']} passed")
+            for run in told.get("evaluations", [])
+        ]
+    else:
+        facts.append(("Changed", "nothing: this was a dry run" if told.get("dry_run") else "restored"))
+    facts.append(("The backup holds", totals_told(told.get("totals") or {})))
+    for kind, names in (told.get("datasets") or {}).items():
+        facts.append(
+            (f"Datasets to {kind}" if told.get("dry_run") else f"Datasets: {kind}", ", ".join(names))
+        )
+    facts.append(("Safety backup", str(told.get("safety_backup") or "")))
+    facts.append(("New inactive people", ", ".join(told.get("new_people") or [])))
+    facts += [("Finding", text) for text in _first(told.get("findings") or [])]
+    verification = told.get("verification")
+    if verification:
+        facts.append(("Verification", "passed" if verification["valid"] else "found errors"))
+        facts += [("Error", text) for text in _first(verification["errors"])]
+        facts += [("Warning", text) for text in _first(verification["warnings"])]
+    return [(name, text) for name, text in facts if text]
+
+
+def _first(texts: Iterable[str], limit: int = 20) -> list[str]:
+    found = list(texts)
+    return found[:limit] + ([f"… and {len(found) - limit} more"] if len(found) > limit else [])
+
+
 register(JobKind("backup", "Backup", Action.BACKUP, _backup, _backup_links))
 register(JobKind("verify", "Verify everything", Action.BACKUP, _verify))
+register(JobKind(RESTORE_JOB, "Restore", Action.RESTORE, _restore, _restore_links, _restore_facts))

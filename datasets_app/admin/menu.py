@@ -20,5 +20,9 @@ def can_manage(request: HttpRequest) -> bool:
     return may(request.user, Action.MANAGE)
 
 
+def can_back_up(request: HttpRequest) -> bool:
+    return may(request.user, Action.BACKUP)
+
+
 def can_read_corpus(request: HttpRequest) -> bool:
     return may(request.user, Action.VIEW)

@@ -35,8 +35,9 @@ class CorpusView(GoldenView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         method = "GET" if request.method == "HEAD" else str(request.method)
-        if method in self.actions:
-            self.require(self.actions[method])
+        if method not in self.actions:
+            return  # it is told that the method is not allowed
+        self.require(self.actions[method])
         if "corpus" in kwargs:
             self.corpus = _found(kwargs["corpus"])
 

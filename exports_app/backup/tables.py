@@ -19,7 +19,17 @@ from django.db import models
 from exports_app.backup.analyses import IN_DOCUMENTS
 
 # Told by the database itself about backups and restores: not golden data, and it would make each backup differ.
-HOUSEKEEPING = ("backup", "backup.retention", "restore", "restore.drill", "verify", "backup_change")
+HOUSEKEEPING = (
+    "backup",
+    "backup.retention",
+    "backup.download",
+    "backup.verify",
+    "restore",
+    "restore.drill",
+    "verify",
+    "backup_change",
+    "job.start",  # jobs are not in backups; what they do has entries of its own
+)
 
 
 @dataclass(frozen=True)

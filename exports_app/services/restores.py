@@ -62,6 +62,7 @@ class RestoreOptions:
     safety_dir: Path | None = None
     embeddings: bool = True  # False: golden_embed makes them later; verify misses them until then
     source: str = ""  # what the audit names as the source, when the folder is a temporary one
+    job: str = ""  # the job that does it: how one that was killed finds what it has done
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _restore(
     with transaction.atomic():
         with lifted_guards():
             result = _load(backup, actor, options, found, progress)
-        _record(result, backup, actor, options.source or str(backup.folder))
+        _record(result, backup, actor, options)
     return result
 
 
@@ -334,8 +335,10 @@ def take_safety_backup(options: RestoreOptions) -> Path:
     return directory
 
 
-def _record(result: RestoreResult, backup: Backup, actor: Any, source: str) -> None:
+def _record(result: RestoreResult, backup: Backup, actor: Any, options: RestoreOptions) -> None:
     """Add the one audit entry, and the changes that the backup's metadata file tells."""
+    source = options.source or str(backup.folder)
+    of_job: dict[str, Any] = {"job": options.job} if options.job else {}
     AuditEvent.objects.bulk_create(
         AuditEvent(action="backup_change", details=change) for change in backup.changes
     )
@@ -350,6 +353,7 @@ def _record(result: RestoreResult, backup: Backup, actor: Any, source: str) -> N
         datasets=result.datasets,
         safety_backup=str(result.safety_backup) if result.safety_backup else None,
         findings=result.findings,
+        **of_job,
     )
 
 

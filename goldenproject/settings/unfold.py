@@ -85,6 +85,12 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _entry("Imports", "upload_file", "datasets_app_importbatch_changelist", "can_import"),
                     _entry("Jobs", "hourglass_top", "datasets_app_jobrun_changelist", "can_view"),
+                    {
+                        "title": "Backups",
+                        "icon": "settings_backup_restore",
+                        "link": reverse_lazy("exports_app_backups"),
+                        "permission": "datasets_app.admin.menu.can_back_up",
+                    },
                     _entry("Audit log", "fact_check", "datasets_app_auditevent_changelist", "can_view"),
                 ],
             },

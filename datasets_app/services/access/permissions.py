@@ -33,9 +33,11 @@ def _roles_of(user: Any) -> tuple[Role | None, dict[Any, Role]]:
         for _, name in groups:
             if name in list(Role):  # Python 3.11 cannot look a plain string up in an enum
                 everywhere = _greater(everywhere, Role(name))
-        rows = Membership.objects.filter(Q(user=user) | Q(group__in=[pk for pk, _ in groups]))
-        for dataset_id, role in rows.values_list("dataset_id", "role"):
-            by_dataset[dataset_id] = _greater(by_dataset.get(dataset_id), Role(role))
+        # no membership is greater than that of an administrator; and a restore holds that table for itself
+        if everywhere != Role.ADMINISTRATOR:
+            rows = Membership.objects.filter(Q(user=user) | Q(group__in=[pk for pk, _ in groups]))
+            for dataset_id, role in rows.values_list("dataset_id", "role"):
+                by_dataset[dataset_id] = _greater(by_dataset.get(dataset_id), Role(role))
     setattr(user, _CACHE, (everywhere, by_dataset))
     return everywhere, by_dataset
 

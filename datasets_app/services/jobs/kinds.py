@@ -29,7 +29,8 @@ class JobKind:
     """A kind of job. `work` may be run again after a kill, so what it does twice must be as if done once.
 
     It gets the JobRun and a Progress, and returns the result to keep: plain JSON, shown to people name by name.
-    `links` are (title, address) of what a finished job has made. `action` is the right to start it, in its dataset, or everywhere when it has none.
+    `links` are (title, address) of what a finished job has made, `facts` (name, words) of its result, where
+    the result itself is no pleasure to read. `action` is the right to start it, in its dataset, or everywhere when it has none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class JobKind:
     action: Action
     work: Work
     links: Callable[[JobRun], list[tuple[str, str]]] = lambda job: []
+    facts: Callable[[JobRun], list[tuple[str, str]]] | None = None
 
 
 _kinds: dict[str, JobKind] = {}

@@ -82,7 +82,13 @@ TABLE: dict[str, dict[str, Action | str]] = {
     "embedding-model": {"GET": Action.VIEW, "DELETE": Action.MANAGE},
     "embedding-model-current": {"POST": Action.MANAGE},
     "embedding-model-embed": {"POST": Action.EDIT},
+    "backups": {"GET": Action.BACKUP, "POST": Action.BACKUP},
+    "backup-archives": {"GET": Action.BACKUP},
+    "backup-download": {"GET": Action.BACKUP},
+    "backup-verify": {"POST": Action.BACKUP},
+    "restores": {"GET": Action.BACKUP, "POST": Action.RESTORE},
 }
+API_APPS = ("api", "exports_api")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ARGUMENTS = {
     "dataset": "texts",
@@ -105,14 +111,14 @@ ARGUMENTS = {
     "base": "2",
     "model": "no-such-model",
 }
-ALLOWED_THROUGH = {200, 201, 204, 400, 404, 409, 415}
+ALLOWED_THROUGH = {200, 201, 202, 204, 400, 404, 409, 415}
 
 
 def addresses() -> dict[str, str]:
     """Name → path with example arguments, of every route that the API has."""
     found = {}
     for resolver in get_resolver().url_patterns:
-        if isinstance(resolver, URLResolver) and getattr(resolver, "app_name", None) == "api":
+        if isinstance(resolver, URLResolver) and getattr(resolver, "app_name", None) in API_APPS:
             for pattern in resolver.url_patterns:
                 path = str(pattern.pattern)
                 for argument in pattern.pattern.converters:
