@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import receiver
+from django.urls import reverse
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
@@ -143,6 +144,15 @@ def _evaluate_retrieval(job: JobRun, progress: Progress) -> dict[str, Any]:
     }
 
 
+def _links_of_run(job: JobRun) -> list[tuple[str, str]]:
+    run = reverse("admin:datasets_app_retrievalrun_change", args=[job.result["run"]])
+    return [("See the run", run), ("All evaluations", reverse("admin:datasets_app_retrievalrun_changelist"))]
+
+
+def _links_of_embedding(job: JobRun) -> list[tuple[str, str]]:
+    return [("Embedding models", reverse("admin:datasets_app_embeddingmodel_changelist"))]
+
+
 def _check_sources(job: JobRun, progress: Progress) -> dict[str, Any]:
     """Fetch sources again, as the arguments say: {"corpus": name or null for all, "limit": how many at most}."""
     name = job.arguments.get("corpus")
@@ -158,6 +168,6 @@ def _check_sources(job: JobRun, progress: Progress) -> dict[str, Any]:
 
 register(JobKind("open_worktree", "Open a branch for editing", Action.EDIT, _open_worktree))
 register(JobKind("import_apply", "Import", Action.IMPORT, _import_apply))
-register(JobKind("embed", "Make the vectors of the corpus", Action.EDIT, _embed))
-register(JobKind("evaluate_retrieval", "Evaluate retrieval", Action.EDIT, _evaluate_retrieval))
+register(JobKind("embed", "Make the vectors of the corpus", Action.EDIT, _embed, _links_of_embedding))
+register(JobKind("evaluate_retrieval", "Evaluate retrieval", Action.EDIT, _evaluate_retrieval, _links_of_run))
 register(JobKind("check_sources", "Fetch sources again", Action.EDIT, _check_sources))

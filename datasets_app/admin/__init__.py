@@ -13,6 +13,7 @@ from datasets_app.admin.example_admin import ExampleAdmin
 from datasets_app.admin.example_types import ExampleTypeAdmin
 from datasets_app.admin.imports import ImportBatchAdmin
 from datasets_app.admin.jobs import JobRunAdmin
+from datasets_app.admin.retrieval import RETRIEVAL_ADMINS
 from datasets_app.models import ApiToken, AuditEvent, Dataset, Example, ExampleType, ImportBatch, JobRun
 
 _ADMINS = (
@@ -20,6 +21,7 @@ _ADMINS = (
     (Example, ExampleAdmin),
     (ExampleType, ExampleTypeAdmin),
     *CORPUS_ADMINS,
+    *RETRIEVAL_ADMINS,
     (ImportBatch, ImportBatchAdmin),
     (JobRun, JobRunAdmin),
     (AuditEvent, AuditEventAdmin),

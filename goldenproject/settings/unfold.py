@@ -72,11 +72,23 @@ UNFOLD: dict[str, Any] = {
                 "title": "Corpus",
                 "separator": True,
                 "items": [
+                    {
+                        "title": "Search",
+                        "icon": "search",
+                        "link": reverse_lazy("corpus_search"),
+                        "permission": "datasets_app.admin.menu.can_read_corpus",
+                    },
                     _entry(
                         "Sources", "travel_explore", "datasets_app_analysis_changelist", "can_read_corpus"
                     ),
                     _entry("Chunks", "segment", "datasets_app_chunk_changelist", "can_read_corpus"),
                     _entry("Test queries", "quiz", "datasets_app_testquery_changelist", "can_read_corpus"),
+                    _entry(
+                        "Evaluations", "monitoring", "datasets_app_retrievalrun_changelist", "can_read_corpus"
+                    ),
+                    _entry(
+                        "Embedding models", "hub", "datasets_app_embeddingmodel_changelist", "can_read_corpus"
+                    ),
                 ],
             },
             {
