@@ -9,17 +9,21 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+import numpy.typing as npt
 
 _VOCABULARY = 30_000
 _CHUNKS_PER_ANALYSIS = 10
 _WORDS_PER_CHUNK = 60
 _NAMES = uuid.UUID("6f1d2a9e-3f0a-4c56-8f7b-2f9f5f0f7b11")
 _DIMENSION = 384
+_STORED_AT_ONCE = 2000
+_WARM_UP = 20
 
 
 def word(number: int) -> str:
@@ -103,23 +107,24 @@ def corpus_of(name: str) -> Any:
     return Corpus.objects.get(name=name)
 
 
-def make_corpus(name: str, chunks: str) -> dict[str, Any]:
-    """Save `chunks` generated chunks through the service, with history and marks for the lexical index."""
-    from datasets_app.services.corpus.analyses import save_analyses
+def make_corpus(name: str, chunks: str, seed: str = "7") -> dict[str, Any]:
+    """Save `chunks` generated chunks through the service, with history and marks for the lexical index.
 
+    Two corpora of one database need different seeds: their chunks have ids that depend on it.
+    """
+    from datasets_app.services.corpus.analyses import save_analyses
     from datasets_app.services.corpus.corpora import create_corpus
 
     corpus = create_corpus(name=name, actor=None)
-    made = drafts(int(chunks), 7)
+    made = drafts(int(chunks), int(seed))
     return {"seconds": _timed(lambda: save_analyses(corpus=corpus, drafts=made, actor=None))}
 
 
 def make_queries(name: str, count: str) -> dict[str, Any]:
     """Queries made of six words of a chunk, which they expect."""
-    from datasets_app.services.corpus.queries import save_queries
-
     from datasets_app.models import Chunk
     from datasets_app.services.corpus.drafts import QueryDraft
+    from datasets_app.services.corpus.queries import save_queries
 
     corpus, rng = corpus_of(name), random.Random(11)
     rows = Chunk.objects.filter(analysis__corpus=corpus).order_by("id").values_list("id", "content")
@@ -136,27 +141,49 @@ def index_lexically(name: str) -> dict[str, Any]:
     return {"seconds": _timed(lambda: refresh(corpus_of(name)))}
 
 
+class SeededEmbedder:
+    """Gives random unit vectors, the same ones each time, in place of a model's."""
+
+    dimension = _DIMENSION
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def embed_passages(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = self._rng.standard_normal((len(texts), _DIMENSION), np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
+
+    embed_queries = embed_passages
+
+    def close(self) -> None:
+        pass
+
+
+def bench_model() -> Any:
+    """Return the current model; it is this one from now on, whose vectors no model made."""
+    from datasets_app.models import EmbeddingModel
+
+    EmbeddingModel.objects.exclude(name="bench").update(is_current=False)
+    return EmbeddingModel.objects.get_or_create(
+        name="bench", provider="minilm", dimension=_DIMENSION, is_current=True
+    )[0]
+
+
 def store_vectors(name: str) -> dict[str, Any]:
     """Seeded unit vectors in place of embeddings, and the index over them."""
-    from datasets_app.services.retrieval.embedding import build_index
-    from datasets_app.services.retrieval.embedding_models import get_model
-    from django.db import connection
-
     from datasets_app.models import Chunk
+    from datasets_app.services.retrieval import stored_vectors
+    from datasets_app.services.retrieval.embedding import build_index
 
-    model, rng = get_model(), np.random.default_rng(5)
+    model, embedder = bench_model(), SeededEmbedder(5)
     hashes = Chunk.objects.filter(analysis__corpus=corpus_of(name)).values_list("content_hash", flat=True)
     distinct = sorted({bytes(found) for found in hashes.iterator()})
 
     def write() -> None:
-        with (
-            connection.cursor() as cursor,
-            cursor.copy("COPY datasets_app_embedding (model_id, content_hash, vector) FROM STDIN") as copy,
-        ):
-            for found in distinct:
-                vector = rng.standard_normal(_DIMENSION).astype("float32")
-                vector /= np.linalg.norm(vector)
-                copy.write_row((model.pk, b"\\x" + found.hex().encode(), str(vector.tolist())))
+        for start in range(0, len(distinct), _STORED_AT_ONCE):
+            page = distinct[start : start + _STORED_AT_ONCE]
+            stored_vectors.store_vectors(model, page, embedder.embed_passages([""] * len(page)))
 
     return {
         "seconds": _timed(write),
@@ -165,34 +192,93 @@ def store_vectors(name: str) -> dict[str, Any]:
     }
 
 
-def search_times(name: str) -> dict[str, Any]:
-    """Milliseconds of hybrid queries less the embedding of the query, and of the HNSW query alone."""
-    from datasets_app.services.retrieval.embedding_models import get_model
+# What pgvector has to do alone for as many candidates: no chunks, no corpus, and the smallest ef_search that gives them.
+_HNSW_ALONE = """
+SELECT content_hash, vector::vector({dimension}) <=> %s::vector({dimension})
+  FROM datasets_app_embedding WHERE model_id = {model}
+ ORDER BY vector::vector({dimension}) <=> %s::vector({dimension}) LIMIT 100
+"""
+
+
+def search_times(name: str, queries: str = "200") -> dict[str, Any]:
+    """Milliseconds of hybrid queries and of their parts, one after the other for each query; no query is embedded.
+
+    Kinds: hnsw (the statement alone), vector (that leg), lexical (that leg), hybrid. `cpu` is what the process and its
+    session of the database worked together, which other work on the machine lengthens less than the time that passed.
+    """
+    from django.db import connection
+
+    from datasets_app.services.retrieval import searching
+    from datasets_app.services.retrieval.lexical_search import lexical_top
     from datasets_app.services.retrieval.vector_search import nearest
 
-    from datasets_app.services.retrieval.searching import SearchOptions, search
+    corpus, model, writer = corpus_of(name), bench_model(), Writer(13)
+    embedder = SeededEmbedder(17)
+    patch.object(searching, "embedder_for", lambda _: embedder).start()  # this process ends with the step
+    alone = _HNSW_ALONE.format(dimension=_DIMENSION, model=model.pk)
+    cursor = connection.cursor()
+    cursor.execute("SELECT set_config('hnsw.ef_search', '100', false), pg_backend_pid()")
+    session = Path(f"/proc/{cursor.fetchone()[1]}/schedstat")
 
-    corpus, model, writer = corpus_of(name), get_model(), Writer(13)
-    rng = np.random.default_rng(17)
-    texts = [writer.text(6) for _ in range(220)]
-    hybrid, lexical, embedding, alone = [], [], [], []
-    for text in texts:
-        timings = search(corpus=corpus, text=text, options=SearchOptions()).timings
-        hybrid.append(timings["total"] - timings["embed"])
-        lexical.append(timings["lexical"])
-        embedding.append(timings["embed"])
-        vector = rng.standard_normal(_DIMENSION).astype("float32")
-        vector /= np.linalg.norm(vector)
-        alone.append(1000 * _timed(lambda: nearest(corpus, model, vector, 100)))  # noqa: B023 - called at once
-    warm = slice(20, None)
-    kinds = {"hybrid": hybrid, "lexical": lexical, "embed": embedding, "hnsw": alone}
+    def worked() -> float:
+        return time.process_time() + (int(session.read_text().split()[0]) / 1e9 if session.exists() else 0.0)
+
+    def hnsw(text: str, vector: npt.NDArray[np.float32]) -> int:
+        literal = str(vector.tolist())
+        cursor.execute(alone, [literal, literal])
+        return len(cursor.fetchall())
+
+    kinds: dict[str, Callable[[str, npt.NDArray[np.float32]], int]] = {
+        "hnsw": hnsw,
+        "vector": lambda text, vector: len(nearest(corpus, model, vector, 100)),
+        "lexical": lambda text, vector: len(lexical_top(corpus, text, 100)),
+        "hybrid": lambda text, vector: len(searching.search(corpus=corpus, text=text).hits),
+    }
+    passed: dict[str, list[float]] = {kind: [] for kind in kinds}
+    cpu: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(int(queries) + _WARM_UP):
+        text, vector = writer.text(6), embedder.embed_queries([""])[0]
+        for kind, ask in kinds.items():
+            work, begun = worked(), time.perf_counter()
+            found = ask(text, vector)
+            passed[kind].append(1000 * (time.perf_counter() - begun))
+            cpu[kind].append(1000 * (worked() - work))
+            assert found >= (10 if kind == "hybrid" else 100), (kind, text, found)
+    result = {f"{kind}_{which}_ms": value for kind in kinds for which, value in _quantiles(passed[kind])}
+    result |= {f"{kind}_cpu_{which}_ms": value for kind in kinds for which, value in _quantiles(cpu[kind])}
+    for which in ("p10", "median"):
+        result[f"ratio_{which}"] = result[f"hybrid_{which}_ms"] / result[f"hnsw_{which}_ms"]
+        result[f"ratio_cpu_{which}"] = result[f"hybrid_cpu_{which}_ms"] / result[f"hnsw_cpu_{which}_ms"]
+    return result
+
+
+def _quantiles(times: list[float]) -> Iterator[tuple[str, float]]:
+    warm = times[_WARM_UP:]
+    cuts = statistics.quantiles(warm, n=20)
+    yield from (("p10", cuts[1]), ("median", statistics.median(warm)), ("p95", cuts[18]))
+
+
+def search_rate(name: str, queries: str = "1000") -> dict[str, Any]:
+    """Hybrid answers to many queries at once, as evaluations ask for them; no query is embedded."""
+    from datasets_app.services.retrieval import searching
+
+    corpus, writer = corpus_of(name), Writer(13)
+    bench_model()
+    embedder = SeededEmbedder(17)
+    patch.object(searching, "embedder_for", lambda _: embedder).start()  # this process ends with the step
+    options = searching.SearchOptions(limit=100)
+    texts = [writer.text(6) for _ in range(int(queries))]
+    next(searching.search_many(corpus=corpus, texts=texts[:1], options=options))
+    answers: list[Any] = []
+    begun = time.process_time()
+    seconds = _timed(
+        lambda: answers.extend(searching.search_many(corpus=corpus, texts=texts, options=options))
+    )
+    assert all(len(answer.hits) == 100 and not answer.warnings for answer in answers)
     return {
-        f"{kind}_{which}_ms": value
-        for kind, times in kinds.items()
-        for which, value in (
-            ("median", statistics.median(times[warm])),
-            ("p95", statistics.quantiles(times[warm], n=20)[18]),
-        )
+        "seconds": seconds,
+        "client_cpu_seconds": time.process_time() - begun,
+        "queries_per_second": len(texts) / seconds,
     }
 
 
@@ -221,7 +307,6 @@ def evaluate(name: str) -> dict[str, Any]:
     """Evaluate the lexical leg over all queries of a corpus."""
     from datasets_app.services.evaluation.running import EvaluationOptions
     from datasets_app.services.evaluation.running import evaluate as run_evaluation
-
     from datasets_app.services.retrieval.searching import SearchOptions
 
     options = EvaluationOptions(search=SearchOptions(legs=("lexical",)))

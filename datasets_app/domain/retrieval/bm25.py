@@ -47,6 +47,15 @@ class Segment:
         """Sum of the lengths of the chunks that are there."""
         return float(self.lengths.sum() if self.gone is None else self.lengths[~self.gone].sum())
 
+    def norms(self, slope: float) -> Numbers:
+        """Return k1 · (1 - b) + slope · length of each chunk; kept, because `slope` changes with the index alone."""
+        kept: tuple[float, Numbers] | None = self.__dict__.get("_norms")
+        if kept is None or kept[0] != slope:
+            norms = self.lengths * slope
+            norms += K1 * (1 - B)
+            kept = self.__dict__["_norms"] = (slope, norms)
+        return kept[1]
+
 
 class Statistics(NamedTuple):
     """How many chunks there are, and how many terms they have in all."""
@@ -109,50 +118,48 @@ def top(
         term: often * idf(known.chunk_count, sum(len(of[term].numbers) for of in postings if term in of))
         for term, often in wanted
     }
-    ids, scores = [], []
+    slope = K1 * B / known.average_length if known.average_length else 0.0
+    ids, scores = _NO_IDS, _NO_SCORES
     for segment, of_segment in zip(segments, postings, strict=True):
         found = {term: of_segment[term] for term in weights if term in of_segment}
         if not found:
             continue
-        of_chunk = _scores(segment, found, weights, known.average_length)
-        best = _best(of_chunk, limit)
-        ids.append(segment.chunk_ids[best])
-        scores.append(of_chunk[best])
-    if not ids:
-        return []
-    all_ids, all_scores = np.concatenate(ids), np.concatenate(scores)
-    order = np.lexsort((all_ids, -all_scores))[:limit]
-    raw = all_ids[order].tobytes()
+        of_chunk = _scores(segment, found, weights, slope)
+        # of a chunk below the last of the best so far nothing more is asked: most of a segment goes here
+        worth = np.flatnonzero(of_chunk >= scores.min() if len(scores) >= limit else of_chunk > 0)
+        ids = np.concatenate((ids, segment.chunk_ids[worth]))
+        scores = np.concatenate((scores, of_chunk[worth]))
+        best = _best(scores, limit)
+        ids, scores = ids[best], scores[best]
+    order = np.lexsort((ids, -scores))[:limit]
+    raw = ids[order].tobytes()
     return [
-        Scored(raw[16 * place : 16 * place + 16], score)
-        for place, score in enumerate(all_scores[order].tolist())
+        Scored(raw[16 * place : 16 * place + 16], score) for place, score in enumerate(scores[order].tolist())
     ]
 
 
-def _scores(
-    segment: Segment, found: SegmentPostings, weights: Mapping[str, float], average_length: float
-) -> Numbers:
+_NO_IDS = np.zeros(0, "S16")
+_NO_SCORES = np.zeros(0, np.float64)
+
+
+def _scores(segment: Segment, found: SegmentPostings, weights: Mapping[str, float], slope: float) -> Numbers:
     """Return the score of every chunk of a segment, 0 for those without a term."""
     scores = np.zeros(len(segment.lengths))
-    slope = K1 * B / average_length if average_length else 0.0
+    norms = segment.norms(slope)
     for term, (numbers, frequencies) in found.items():  # in the order of the terms
+        places = numbers.astype(np.intp)  # used twice as an index
         often = frequencies.astype(np.float64)
-        norm = segment.lengths[numbers]
-        norm *= slope
-        norm += K1 * (1 - B)
+        norm = norms[places]
         norm += often
         often *= weights[term]
         often /= norm
-        scores[numbers] += often
+        scores[places] += often
     return scores
 
 
-def _best(scores: Numbers, limit: int) -> npt.NDArray[np.int64]:
-    """Return the numbers of the `limit` best scores above 0, and of all that equal the last of them."""
-    found = np.flatnonzero(scores)
-    if len(found) <= limit:
-        return found
-    of_found = scores[found]
-    threshold = np.partition(of_found, len(found) - limit)[len(found) - limit]
-    best: npt.NDArray[np.int64] = found[of_found >= threshold]
-    return best
+def _best(scores: Numbers, limit: int) -> npt.NDArray[np.int64] | slice:
+    """Return the numbers of the `limit` best scores, and of all that equal the last of them."""
+    if len(scores) <= limit:
+        return slice(None)
+    least = len(scores) - limit
+    return np.flatnonzero(scores >= np.partition(scores, least)[least])

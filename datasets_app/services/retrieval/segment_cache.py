@@ -15,7 +15,7 @@ from datasets_app.domain.retrieval.bm25 import Segment
 from goldenproject.kit.database_io import binary_cursor
 
 MAX_BYTES = 256 * 1024 * 1024
-_BYTES_PER_CHUNK = 25  # id, length as float64, whether it is gone
+_BYTES_PER_CHUNK = 33  # id, length and norm as float64, whether it is gone
 
 KEY_COLUMNS = "s.id, s.created_at, s.xmin::text, s.deleted_count"
 
