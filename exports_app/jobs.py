@@ -32,6 +32,8 @@ from goldenproject.kit.audit import acting
 Report = Callable[..., None]
 Facts = list[tuple[str, str]]
 _SHOWN_LINES = 100
+_WOULD = {"add": "Datasets to add", "update": "Datasets to replace", "skip": "Datasets to leave"}
+_DID = {"add": "Datasets added", "update": "Datasets replaced", "skip": "Datasets left"}
 
 
 def _reports(progress: Progress, words: str) -> Report:
@@ -142,7 +144,7 @@ def _restore(job: JobRun, progress: Progress) -> dict[str, Any]:
         document = _told_again(done, asked, progress)
     _forget_other_tries(job, document["safety_backup"])
     progress(0, None, "Verifying what was restored")
-    return _with_verification(document)
+    return _with_verification(document, job.started_by)
 
 
 def _restored(job: JobRun, asked: RestoreRequest, source: Source, progress: Progress) -> dict[str, Any]:
@@ -186,8 +188,8 @@ def _told_again(event: AuditEvent, asked: RestoreRequest, progress: Progress) ->
     return {**document, "dry_run": False, "replaced": asked.replace, "findings": findings}
 
 
-def _with_verification(document: dict[str, Any]) -> dict[str, Any]:
-    found = verify_installation(check_backup=False)
+def _with_verification(document: dict[str, Any], actor: Any) -> dict[str, Any]:
+    found = verify_installation(check_backup=False, actor=actor)
     told = {**document, "verification": _shortened(found.as_dict())}
     if not found.sound:
         raise RestoredWithErrors(f"It was restored, and then:\n{found.as_text()}", **told)
@@ -242,19 +244,18 @@ def _restore_facts(job: JobRun) -> Facts:
     if "drill" in told:
         facts.append(("Drill", "passed" if told["drill"]["passed"] else "passed with findings"))
         facts += [
-            (name.replace("_", " ").capitalize(), f"{s} s") for name, s in told["drill"]["seconds"].items()
+            (f"Time to {name.replace('_', ' ')}", f"{s} s") for name, s in told["drill"]["seconds"].items()
         ]
         facts += [
             ("Test queries", f"{run['corpus']}: {run['passed']} of {run['queries']} passed")
             for run in told.get("evaluations", [])
         ]
     else:
-        facts.append(("Changed", "nothing: this was a dry run" if told.get("dry_run") else "restored"))
+        facts.append(("Outcome", "a dry run: nothing was changed" if told.get("dry_run") else "restored"))
     facts.append(("The backup holds", totals_told(told.get("totals") or {})))
-    for kind, names in (told.get("datasets") or {}).items():
-        facts.append(
-            (f"Datasets to {kind}" if told.get("dry_run") else f"Datasets: {kind}", ", ".join(names))
-        )
+    words = _WOULD if told.get("dry_run") else _DID
+    datasets = told.get("datasets") or {}
+    facts += [(words[kind], ", ".join(names)) for kind, names in datasets.items()]
     facts.append(("Safety backup", str(told.get("safety_backup") or "")))
     facts.append(("New inactive people", ", ".join(told.get("new_people") or [])))
     facts += [("Finding", text) for text in _first(told.get("findings") or [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from datasets_app.models import AuditEvent, JobRun
 from datasets_app.services.versioning.verifying import VERIFY_ACTION
 from exports_app.backup.destinations import shown
-from exports_app.services.backups import last_backup, totals_told
+from exports_app.services.backups import totals_told
 from exports_app.services.restore_requests import RESTORE_JOB
 from exports_app.services.scratch import DRILL_ACTION
 from exports_app.services.verification import OLD_BACKUP
@@ -32,6 +33,12 @@ SYSTEM = "the system"
 
 def events(actions: tuple[str, ...]) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(action__in=actions)
+
+
+def safety_places() -> set[str]:
+    """Return where the safety backups lie that restores took; they are of what was replaced, not of what is there."""
+    places = events(("restore",)).values_list("details__safety_backup", flat=True)
+    return {place for place in places if place}
 
 
 def backup_document(event: AuditEvent) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def restore_document(event: AuditEvent) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class BackupState:
-    """How it stands: the newest backup of any format, and whether it is too old to sleep well."""
+    """How it stands: the newest backup of any format but safety backups, and whether it is too old to sleep well."""
 
     last: dict[str, Any] | None
     age: timedelta | None
@@ -84,7 +91,9 @@ class BackupState:
 
 
 def backup_state() -> BackupState:
-    event = last_backup()
+    places = safety_places()
+    newest = events(BACKUPS).filter(succeeded=True).order_by("-id")
+    event = next((one for one in newest.iterator(50) if one.details.get("directory") not in places), None)
     if event is None:
         return BackupState(None, None, True)
     age = now() - event.at
@@ -93,32 +102,35 @@ def backup_state() -> BackupState:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One thing that was done, is being done or failed. `state`: a job's, or "findings"; `job` None: from a command."""
+    """One thing that was done, is being done or failed. `state`: a job's, or "findings"; `job`: the one that did it."""
 
     at: datetime
     what: str
     by: str
     state: str
     summary: str
-    job: Any = None
+    job: uuid.UUID | None = None
 
 
 def recent(limit: int = 30) -> list[LogLine]:
     """Return the newest backups, restores, drills and verifications, the failed and unfinished jobs of these too."""
     found = events(tuple(_KINDS)).order_by("-id")[:limit]
     jobs = JobRun.objects.filter(kind__in=_JOBS).exclude(state=JobRun.State.DONE).select_related("started_by")
-    lines = [_line(event) for event in found]
+    places = safety_places()
+    lines = [_line(event, places) for event in found]
     lines += [_job_line(job) for job in jobs.order_by("-created_at")[:limit]]
     return sorted(lines, key=lambda line: line.at, reverse=True)[:limit]
 
 
-def _line(event: AuditEvent) -> LogLine:
+def _line(event: AuditEvent, places: set[str]) -> LogLine:
     told = event.details
     by = event.actor_name or told.get("restored_by") or SYSTEM
     state = "done" if event.succeeded else "failed"
     if told.get("findings") or told.get("exit_code") == 2:
         state = "findings"
-    return LogLine(event.at, _KINDS[event.action], by, state, _summary(event))
+    what = "Safety backup" if told.get("directory") in places else _KINDS[event.action]
+    job = uuid.UUID(told["job"]) if told.get("job") else None
+    return LogLine(event.at, what, by, state, _summary(event), job)
 
 
 def _summary(event: AuditEvent) -> str:
@@ -129,9 +141,11 @@ def _summary(event: AuditEvent) -> str:
     if event.action == "backup":
         kind = "native dump" if told.get("format") == "dump" else totals_told(told.get("totals") or {})
         unchanged = " (nothing changed)" if told.get("changed") is False else ""
-        return f"{kind} to {place}{unchanged}"
-    if event.action == "restore" and told.get("findings"):
-        return f"{event.summary}. Findings: {len(told['findings'])}, such as {told['findings'][0]}"
+        return f"{place}{unchanged}: {kind}"
+    if event.action == "restore" and told.get("format") != "dump":
+        findings = told.get("findings") or []
+        found = f"{len(findings)} findings, such as {findings[0]}. " if findings else ""
+        return f"{found}{place}: {totals_told(told.get('totals') or {})}"
     return event.summary
 
 

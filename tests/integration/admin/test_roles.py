@@ -36,6 +36,7 @@ RIGHTS: dict[str, Action | None] = {
     "datasets_app/exampletype/{type}/change/": Action.VIEW,
     "datasets_app/importbatch/": Action.IMPORT,
     "datasets_app/jobrun/": Action.VIEW,
+    "backup/": Action.BACKUP,
     "datasets_app/auditevent/": Action.VIEW,
     "datasets_app/auditevent/{event}/change/": Action.VIEW,
     "datasets_app/apitoken/": None,
