@@ -8,7 +8,7 @@ from typing import Any, Self
 from datasets_app.admin.corpus.base import text_of
 from datasets_app.domain.retrieval.boosts import Boosts
 from datasets_app.errors import InvalidSearch
-from datasets_app.services.retrieval.searching import LEGS, SearchOptions
+from datasets_app.services.retrieval.searching import LEGS, MAX_CANDIDATES, SearchOptions
 
 BOTH = "both"
 DEFAULTS = {
@@ -27,6 +27,7 @@ DEFAULTS = {
 }
 LEG_CHOICES = ((BOTH, "Both legs, fused"), ("lexical", "Lexical leg alone"), ("vector", "Vector leg alone"))
 FUSION_CHOICES = (("rrf", "Reciprocal ranks (RRF)"), ("convex", "Weighted scores (convex)"))
+_MOST = {"k": MAX_CANDIDATES, "candidates": MAX_CANDIDATES, "rrf_k": 1_000_000}
 _SHOWN = {
     "candidates": "candidates",
     "legs": "leg",
@@ -112,9 +113,11 @@ class SearchForm:
     # --- reading cells
     def _whole(self, name: str) -> int:
         text = self.cells[name]
-        if text.isascii() and text.isdecimal() and len(text) < 10:
+        if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= _MOST[name]:
             return int(text)
-        self.problems[name] = f"{_named(name)}: found “{text[:40]}”, expected a whole number."
+        self.problems[name] = (
+            f"{_named(name)}: found “{text[:40]}”, expected a whole number from 1 to {_MOST[name]:,}."
+        )
         return 1
 
     def _number(self, name: str) -> float:

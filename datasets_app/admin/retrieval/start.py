@@ -16,10 +16,9 @@ from datasets_app.admin.retrieval.run_figures import run_of
 from datasets_app.admin.retrieval.search_form import FUSION_CHOICES, LEG_CHOICES, SearchForm
 from datasets_app.domain.roles import Action
 from datasets_app.errors import NothingToEvaluate
-from datasets_app.models import Corpus, ExpectedChunk, RetrievalRun, TestQuery
+from datasets_app.models import Corpus, EmbeddingModel, ExpectedChunk, RetrievalRun, TestQuery
 from datasets_app.services.evaluation.options import EvaluationOptions, QueryFilter
 from datasets_app.services.jobs import start_job
-from datasets_app.services.retrieval.embedding_models import get_model
 from goldenproject.kit.errors import BadInput
 
 NAME_CHARACTERS = 201  # one more than a name may have, so that a longer one is refused and not cut
@@ -75,8 +74,8 @@ class StartRunPage(RetrievalPage):
         if self.corpus is None:
             raise BadInput("There is no corpus to evaluate.", hint="Add sources and test queries first.")
         search = self.form.options()
-        if search.model and "vector" in search.legs:
-            get_model(search.model)
+        if search.model and not EmbeddingModel.objects.filter(name=search.model).exists():
+            raise BadInput(f"There is no embedding model “{search.model}”.", hint="Choose another one.")
         options = EvaluationOptions(
             search=search,
             k=search.limit,

@@ -85,7 +85,7 @@ def test_search__of_text_with_markup__escapes_it_and_marks_words(
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ({"k": "ten"}, "k: found “ten”, expected a whole number."),
+        ({"k": "ten"}, "k: found “ten”, expected a whole number from 1 to 1,000."),
         ({"k": "101"}, "k: found 101, expected at most 100 hits on a page."),
         ({"lexical": "heavy"}, "Lexical weight: found “heavy”, expected a number."),
         ({"lexical": "nan"}, "expected a number from 0 to 1,000,000"),

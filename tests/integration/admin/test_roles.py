@@ -15,6 +15,7 @@ from datasets_app.domain.roles import ALLOWED, Action, Role
 from datasets_app.models import AuditEvent, Dataset, Example, ExampleType
 from datasets_app.services.access import may
 from tests.integration.admin.corpus_pages import chunks_of, make_query, make_source
+from tests.integration.admin.retrieval_pages import make_model, make_run
 
 # address (without admin/) → the right that a GET needs; None: everybody who may sign in
 RIGHTS: dict[str, Action | None] = {
@@ -60,6 +61,18 @@ RIGHTS: dict[str, Action | None] = {
     "datasets_app/testquery/expect/?chunk={chunk}": Action.EDIT,
     "datasets_app/testquery/{query}/change/": Action.VIEW,
     "datasets_app/testquery/{query}/history/": Action.VIEW,
+    "corpus/search/": Action.VIEW,
+    "datasets_app/retrievalrun/": Action.VIEW,
+    "datasets_app/retrievalrun/add/": Action.EDIT,
+    "datasets_app/retrievalrun/{run}/change/": Action.VIEW,
+    "datasets_app/retrievalrun/{run}/queries/": Action.VIEW,
+    "datasets_app/retrievalrun/{run}/download/": Action.VIEW,
+    "datasets_app/retrievalrun/compare/?base={run}&other={other_run}": Action.VIEW,
+    "datasets_app/embeddingmodel/": Action.VIEW,
+    "datasets_app/embeddingmodel/add/": Action.MANAGE,
+    "datasets_app/embeddingmodel/{model}/change/": Action.VIEW,
+    "datasets_app/embeddingmodel/{model}/switch/": Action.MANAGE,
+    "datasets_app/embeddingmodel/{model}/delete/": Action.MANAGE,
 }
 # what only leads elsewhere, whoever asks
 LEADS_ELSEWHERE = {
@@ -67,12 +80,24 @@ LEADS_ELSEWHERE = {
     "datasets_app/chunk/add/",
     "datasets_app/chunk/{}/delete/",
     "datasets_app/testquery/{}/delete/",
+    "datasets_app/retrievalrun/{}/delete/",
+    "datasets_app/retrievalrun/{}/history/",
+    "datasets_app/embeddingmodel/{}/history/",
 }
 
 
 def corpus_places() -> dict[str, Any]:
     source = make_source("json")
-    return {"source": source.pk, "chunk": chunks_of(source)[0].pk, "query": make_query(source).pk}
+    query = make_query(source)
+    runs = [make_run(source.corpus).pk for _ in range(2)]
+    return {
+        "source": source.pk,
+        "chunk": chunks_of(source)[0].pk,
+        "query": query.pk,
+        "run": runs[0],
+        "other_run": runs[1],
+        "model": make_model().pk,
+    }
 
 
 @pytest.mark.parametrize("role", [None, *Role])
@@ -96,7 +121,7 @@ def test_get__by_a_role__is_answered_as_its_rights_say(
 
 def test_get__signed_out__goes_to_the_sign_in_page(client: Client, texts: Dataset) -> None:
     for address in RIGHTS:
-        places = dict.fromkeys(("example", "type", "event", "branch"), 1)
+        places = dict.fromkeys(("example", "type", "event", "branch", "run", "other_run", "model"), 1)
         ids = dict.fromkeys(("dataset", "source", "chunk", "query"), texts.pk)
         response = client.get(f"/admin/{address.format(**places, **ids)}")
         assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/admin/login/")
@@ -104,7 +129,10 @@ def test_get__signed_out__goes_to_the_sign_in_page(client: Client, texts: Datase
 
 def test_rights__of_the_corpus__name_every_address() -> None:
     """An address that is added to these pages is walked by every role, or this fails."""
-    models = ("datasets_app/analysis/", "datasets_app/chunk/", "datasets_app/testquery/")
+    models = tuple(
+        f"datasets_app/{name}/"
+        for name in ("analysis", "chunk", "testquery", "retrievalrun", "embeddingmodel")
+    )
     there = {re.sub(r"<\w+:\w+>", "{}", name) for name in _named_addresses() if name.startswith(models)}
     walked = {re.sub(r"{\w+}", "{}", name).partition("?")[0] for name in RIGHTS if name.startswith(models)}
     assert there - {f"{model}{{}}/" for model in models} == walked | LEADS_ELSEWHERE
