@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import psycopg
 import pytest
 
 from datasets_app.domain.retrieval.boosts import Boosts
 from datasets_app.errors import EmbeddingTrouble, InvalidSearch, UnknownEmbeddingModel
 from datasets_app.models import Chunk, EmbeddingModel
-from datasets_app.services.retrieval import lexical_index, searching
+from datasets_app.services.retrieval import lexical_index, searching, vector_search
 from datasets_app.services.retrieval.searching import SearchOptions, search, search_many, with_chunks
+from datasets_app.services.retrieval.vector_index import ensure_index
 from tests.integration.retrieval.retrieval_data import (
     ToyEmbedder,
     add_chunks,
@@ -164,6 +167,80 @@ def test_search__title_boost__factor_is_told_and_changes_the_order() -> None:
         chunk_id(1): before[chunk_id(1)],
         chunk_id(2): before[chunk_id(2)] * 1.5,
     }
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that goes to the server from now on."""
+    sent: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def kept(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(str(query))
+        return execute(cursor, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", kept)
+    return sent
+
+
+@pytest.mark.parametrize("exact_chunks", [100, 1])
+def test_search__nothing_changed__two_round_trips(
+    toy: EmbeddingModel, statements: list[str], monkeypatch: pytest.MonkeyPatch, exact_chunks: int
+) -> None:
+    monkeypatch.setattr(vector_search, "EXACT_CHUNKS", exact_chunks)
+    corpus = make_corpus()
+    embed(toy, add_chunks(make_analysis(corpus), TEXTS))
+    ensure_index(toy)
+    search(corpus=corpus, text="cat")
+    statements.clear()
+    answer = search(corpus=corpus, text="cat dog")
+    assert [hit.vector_rank is None for hit in answer.hits] == [False] * 4
+    assert len(statements) == 2
+    assert ("hnsw.ef_search" in statements[1]) == (exact_chunks == 1)
+
+
+def test_search__model_changed_between_searches__the_new_one_is_asked(
+    toy: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    def embedder(model: EmbeddingModel) -> ToyEmbedder:
+        asked.append((model.name, model.options))
+        return ToyEmbedder()
+
+    monkeypatch.setattr(searching, "embedder_for", embedder)
+    corpus = make_corpus()
+    embed(toy, add_chunks(make_analysis(corpus), TEXTS))
+    search(corpus=corpus, text="cat")
+    EmbeddingModel.objects.filter(pk=toy.pk).update(options={"url": "one"})
+    search(corpus=corpus, text="cat")
+    EmbeddingModel.objects.filter(pk=toy.pk).update(options={"url": "two"})
+    search(corpus=corpus, text="cat")
+    make_model("other")
+    search(corpus=corpus, text="cat")
+    search(corpus=corpus, text="cat", options=SearchOptions(model="toy"))
+    assert asked == [
+        ("toy", {}),
+        ("toy", {"url": "one"}),
+        ("toy", {"url": "two"}),
+        ("other", {}),
+        ("toy", {"url": "two"}),
+    ]
+
+
+def test_search_many__more_than_a_batch__one_answer_each_by_one_model(
+    toy: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "_SMALL_BATCH", 2)
+    monkeypatch.setattr(searching, "_BATCH", 3)
+    corpus = make_corpus()
+    embed(toy, add_chunks(make_analysis(corpus), TEXTS))
+    answers = search_many(corpus=corpus, texts=["cat"] * 9)
+    first = [next(answers) for _ in range(2)]
+    make_model("other")  # has no vectors
+    rest = list(answers)
+    assert [answer.hits for answer in first + rest] == [first[0].hits] * 9
+    assert all(answer.warnings == [] for answer in first + rest)
 
 
 def test_search_many__several_texts__as_search_answers_each(toy: EmbeddingModel) -> None:
