@@ -52,6 +52,7 @@ SELECT c.id, c.section_title, c.content
  WHERE c.id = ANY(%s::uuid[]) AND a.corpus_id = %s AND a.status = 'completed'
  ORDER BY c.id
 """
+_READ_IDS = "SELECT chunk_ids, deleted FROM datasets_app_lexicalsegment WHERE id = %s"
 _COPY_TERMS = "COPY datasets_app_lexicalterm (segment_id, term, document_frequency, postings) FROM STDIN (FORMAT BINARY)"
 
 
@@ -143,10 +144,12 @@ def _take_marks(corpus: Corpus) -> list[UUID]:
 
 
 def _mark_gone(corpus: Corpus, chunk_ids: Sequence[UUID]) -> None:
-    """Set the bits of the chunks in all segments that hold them."""
+    """Set the bits of the chunks in all segments that hold them, a segment at a time."""
     wanted = np.frombuffer(b"".join(chunk_id.bytes for chunk_id in chunk_ids), "S16")
-    for segment in LexicalSegment.objects.filter(corpus=corpus).defer("lengths"):
-        ids = np.frombuffer(bytes(segment.chunk_ids), "S16")
+    for segment_id in LexicalSegment.objects.filter(corpus=corpus).values_list("id", flat=True):
+        with binary_cursor() as cursor:
+            packed_ids, deleted = cursor.execute(_READ_IDS, [segment_id]).fetchone()  # type: ignore[misc]
+        ids = np.frombuffer(packed_ids, "S16")
         # the shorter list is looked up in the longer one; both are sorted
         if len(wanted) < len(ids):
             places = np.searchsorted(ids, wanted)
@@ -156,13 +159,12 @@ def _mark_gone(corpus: Corpus, chunk_ids: Sequence[UUID]) -> None:
             places = np.flatnonzero(wanted[np.minimum(found, len(wanted) - 1)] == ids)
         if not len(places):
             continue
-        gone = deleted_mask(bytes(segment.deleted), segment.chunk_count)
-        gone = np.zeros(segment.chunk_count, np.bool_) if gone is None else gone
-        gone[places] = True
-        count = int(gone.sum())
-        if count != segment.deleted_count:
-            LexicalSegment.objects.filter(pk=segment.pk).update(
-                deleted=deleted_bits(gone), deleted_count=count
+        gone = deleted_mask(deleted, len(ids))
+        gone = np.zeros(len(ids), np.bool_) if gone is None else gone
+        if not gone[places].all():
+            gone[places] = True
+            LexicalSegment.objects.filter(pk=segment_id).update(
+                deleted=deleted_bits(gone), deleted_count=int(gone.sum())
             )
 
 
