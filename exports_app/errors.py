@@ -142,3 +142,9 @@ class DrillFailed(GoldenError):
     """The backup does not restore, or what it restores does not verify; this database was left alone."""
 
     code = "drill_failed"
+
+
+class NotTheOwner(GoldenError):
+    """The database role of this process does not own the golden tables."""
+
+    code = "not_the_owner"

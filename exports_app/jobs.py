@@ -21,7 +21,7 @@ from exports_app.backup.reading import open_backup
 from exports_app.errors import AnotherBackup, DrillFailed, RestoredWithErrors
 from exports_app.services.archives import ArchiveOptions, Source, create_archive
 from exports_app.services.backups import BackupOptions, create_backup, totals_told
-from exports_app.services.restore_requests import RESTORE_JOB, RestoreRequest, totals_now
+from exports_app.services.restore_requests import RESTORE_JOB, RestoreRequest, require_owner, totals_now
 from exports_app.services.restored_retrieval import index_afterwards
 from exports_app.services.restores import RestoreOptions, restore_backup
 from exports_app.services.scratch import DrillOptions, run_drill
@@ -135,6 +135,8 @@ def _restore(job: JobRun, progress: Progress) -> dict[str, Any]:
         return _drill(job, asked, progress)
     done = AuditEvent.objects.filter(action="restore", details__job=str(job.pk)).first()
     if done is None:
+        if not asked.dry_run:
+            require_owner()
         # held throughout: what is restored is what was compared
         with opened_stored(asked.source) as source, layout.locked(source.folder, writing=False):
             document = _restored(job, asked, source, progress)

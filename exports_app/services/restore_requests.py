@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from django.db import connection
+
 from datasets_app.domain.roles import Action
 from datasets_app.models import (
     Analysis,
@@ -19,7 +21,7 @@ from datasets_app.models import (
 )
 from datasets_app.services.access import require
 from datasets_app.services.jobs import start_job
-from exports_app.errors import NotConfirmed
+from exports_app.errors import NotConfirmed, NotTheOwner
 from exports_app.services.restores import ON_CONFLICT
 from exports_app.services.stored_backups import FOLDER, check_stored
 from goldenproject.kit.errors import BadInput
@@ -89,6 +91,24 @@ def request_restore(*, request: RestoreRequest, actor: Any, confirm: str = "") -
             hint="A dry run tells what would happen.",
         )
     return start_job(kind=RESTORE_JOB, dataset=None, actor=actor, arguments=request.arguments())
+
+
+def require_owner() -> None:
+    """Raise NotTheOwner unless this process may lift the guards: the role that serves may not, where there are two.
+
+    Asked before the work, which such a role could not end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_user, pg_has_role(current_user, relowner, 'USAGE') "
+            "FROM pg_class WHERE oid = 'datasets_app_auditevent'::regclass"
+        )
+        role, owns = cursor.fetchone()
+    if not owns:
+        raise NotTheOwner(
+            f"The worker's database role “{role}” does not own the golden tables, so it cannot restore.",
+            hint="Run golden_restore with the owner's DATABASE_URL; dry runs can be started here.",
+        )
 
 
 def totals_now() -> dict[str, int]:

@@ -18,10 +18,12 @@ from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.jobs import run_job
 from exports_app import jobs
+from exports_app.errors import NotTheOwner
 from exports_app.services import restores
 from exports_app.services.archives import create_archive
 from exports_app.services.backups import create_backup
 from exports_app.services.dumps import record_dump
+from exports_app.services.restore_requests import require_owner
 from exports_app.services.scratch import DrillResult
 from tests.integration.backup_data import documents
 
@@ -401,3 +403,17 @@ def test_restores__by_a_release_manager__are_read_and_not_started(api_of: Callab
     manager = api_of("release_manager")
     assert manager.get("restores").json() == {"results": [], "next_cursor": None}
     assert manager.post("restores", {"source": "folder"}).status_code == 403
+
+
+def test_restore__by_a_database_role_that_is_not_the_owner__is_refused_before_the_work(
+    admin: Api, words: DatasetManager, folders: Path
+) -> None:
+    create_backup(directory=folders, actor=None)
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE pg_read_all_data")
+        try:
+            with pytest.raises(NotTheOwner, match="pg_read_all_data"):
+                require_owner()
+        finally:
+            cursor.execute("RESET ROLE")
+    require_owner()
