@@ -55,7 +55,7 @@ SELECT q.number, uuid_send(hit.id), hit.distance
      ORDER BY e.{expression} <=> q.vector::{type}, c.id LIMIT %(limit)s) hit
  ORDER BY q.number, hit.distance, hit.id
 """
-# Plan: the corpus' vectors joined once (CTE), and for each query a scan of them with a top-N sort. The column without a
+# Plan: the corpus' vectors joined, once for several queries (CTE), and for each a scan of them with a top-N sort. The column without a
 # cast is not what the HNSW index is over, so that this is exact whatever the planner thinks.
 _EXACT = """
 WITH golden AS {materialized} (SELECT c.id, e.vector FROM datasets_app_embedding e {golden})
@@ -151,7 +151,10 @@ def scored_many(
     facts = facts or vector_facts(corpus, model)
     parameters = {"corpus": corpus.pk, "limit": limit, "vectors": [_literal(row) for row in vectors]}
     if exact or not uses_index(facts, model):
-        rows = _execute(exact_sql(model, materialized=facts.chunks <= EXACT_CHUNKS), parameters)
+        several = (
+            len(vectors) > 1 and facts.chunks <= EXACT_CHUNKS
+        )  # else keeping the vectors costs more than it saves
+        rows = _execute(exact_sql(model, materialized=several), parameters)
     else:
         rows = _execute_by_index(index_statements(model), {**parameters, "ef_search": str(_ef_search(limit))})
     found: list[list[Scored]] = [[] for _ in vectors]
