@@ -129,7 +129,7 @@ def link(kind: bytes) -> tarfile.TarInfo:
         *(link(kind) for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)),
         link(tarfile.DIRTYPE),
     ],
-    ids=str,
+    ids=lambda member: member if isinstance(member, str) else f"type {member.type.decode()}",
 )
 def test_unpack__member_that_no_backup_has__is_refused_and_not_written(
     tmp_path: Path, member: tarfile.TarInfo | str
