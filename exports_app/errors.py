@@ -148,3 +148,9 @@ class NotTheOwner(GoldenError):
     """The database role of this process does not own the golden tables."""
 
     code = "not_the_owner"
+
+
+class TablesInUse(Conflict):
+    """Others work with the golden data, so a restore cannot have it for itself."""
+
+    code = "tables_in_use"

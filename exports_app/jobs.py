@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
+from django.db import OperationalError
 from django.urls import reverse
 
 from datasets_app.domain.roles import Action
@@ -18,7 +21,7 @@ from datasets_app.services.access import record
 from datasets_app.services.jobs import JobKind, Progress, register
 from exports_app.backup import layout
 from exports_app.backup.reading import open_backup
-from exports_app.errors import AnotherBackup, DrillFailed, RestoredWithErrors
+from exports_app.errors import AnotherBackup, DrillFailed, RestoredWithErrors, TablesInUse
 from exports_app.services.archives import ArchiveOptions, Source, create_archive
 from exports_app.services.backups import BackupOptions, create_backup, totals_told
 from exports_app.services.restore_requests import RESTORE_JOB, RestoreRequest, require_owner, totals_now
@@ -168,17 +171,32 @@ def _restored(job: JobRun, asked: RestoreRequest, source: Source, progress: Prog
         source=source.shown,
         job=str(job.pk),
     )
-    result = restore_backup(
-        directory=source.folder,
-        actor=job.started_by,
-        options=options,
-        progress=_reports(progress, "Restoring"),
-    )
+    with _clear_lock_errors():
+        result = restore_backup(
+            directory=source.folder,
+            actor=job.started_by,
+            options=options,
+            progress=_reports(progress, "Restoring"),
+        )
     document = replace(result, directory=source.shown).document()
     document |= {"sha256": opened.sha256, "totals": opened.totals}
     if asked.dry_run:
         document |= {"created_at": f"{opened.created_at:%Y-%m-%d %H:%M:%S} UTC", "totals_now": totals_now()}
     return document
+
+
+@contextmanager
+def _clear_lock_errors() -> Iterator[None]:
+    """Tell waiting in vain for the tables as what it is."""
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise TablesInUse(
+                "Others have worked with the golden data all the while, such as a backup or an import; nothing was changed.",
+                hint="Start the restore again when they have finished: the jobs tell.",
+            ) from error
+        raise
 
 
 def _told_again(event: AuditEvent, asked: RestoreRequest, progress: Progress) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.jobs import run_job
 from exports_app import jobs
+from exports_app.backup import guards
 from exports_app.errors import NotTheOwner
 from exports_app.services import restores
 from exports_app.services.archives import create_archive
@@ -417,3 +419,18 @@ def test_restore__by_a_database_role_that_is_not_the_owner__is_refused_before_th
         finally:
             cursor.execute("RESET ROLE")
     require_owner()
+
+
+def test_restore__while_others_work_with_the_tables__fails_and_says_so(
+    admin: Api, words: DatasetManager, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_backup(directory=folders, actor=None)
+    monkeypatch.setattr(guards, "_LOCK_WAIT", "50ms")
+    asked = admin.post("restores", {"source": "folder", "replace": True, "confirm": "replace"})
+    other = connection.copy()
+    with closing(other), other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE datasets_app_dataset IN ACCESS SHARE MODE")
+        job = done(admin, asked, "failed")
+    assert job["result"]["error"]["code"] == "tables_in_use"
+    assert Dataset.objects.count() == 1
