@@ -45,7 +45,10 @@ def nice_limit(values: Sequence[float]) -> float:
 # --- runs over time -------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class TrendPoint:
-    """What one run has: the x label, an address, and by series its value (None: not measured) and interval."""
+    """What one run has: the x label, an address, and by series its value (None: not measured) and interval.
+
+    `is_alike`: it measured the same as the newest run, so that the two can be compared.
+    """
 
     label: str
     title: str
@@ -53,16 +56,18 @@ class TrendPoint:
     values: dict[str, float | None]
     low: float | None = None
     high: float | None = None
+    is_alike: bool = True
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A point of a line."""
+    """A point of a line; one that is not `is_alike` is drawn hollow."""
 
     x: float
     y: float
     title: str
     address: str
+    is_alike: bool
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,10 @@ class Trend:
     x_ticks: list[tuple[float, str]]
     summary: str
 
+    @property
+    def has_others(self) -> bool:
+        return any(not dot.is_alike for line in self.lines for dot in line.dots)
+
 
 def trend(points: Sequence[TrendPoint], names: Sequence[str]) -> Trend | None:
     """Return the chart of `points`, the oldest first; None when there are fewer than two."""
@@ -108,7 +117,8 @@ def trend(points: Sequence[TrendPoint], names: Sequence[str]) -> Trend | None:
             if (value := point.values.get(name)) is not None
         ]
         dots = [
-            Dot(x, y(value), f"{point.title}: {name} {value:.3f}", point.address) for x, point, value in known
+            Dot(x, y(value), f"{point.title}: {name} {value:.3f}", point.address, point.is_alike)
+            for x, point, value in known
         ]
         lines.append(Line(name, style, " ".join(f"{dot.x},{dot.y}" for dot in dots), dots))
     with_band = [

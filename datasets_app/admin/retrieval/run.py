@@ -17,6 +17,8 @@ from datasets_app.admin.retrieval.run_figures import (
 )
 from datasets_app.admin.retrieval.search import search_address
 from datasets_app.admin.retrieval.search_form import SearchForm
+from datasets_app.domain.retrieval.pass_rules import checked_rule, depth
+from datasets_app.errors import InvalidPassRule
 from datasets_app.models import RetrievalResult, RetrievalRun, TestQuery
 from datasets_app.services.evaluation.failing import shown_results
 from datasets_app.services.evaluation.options import EvaluationOptions
@@ -115,19 +117,30 @@ class RunQueriesPage(RetrievalPage):
 def results_shown(run: RetrievalRun, results: list[RetrievalResult]) -> list[dict[str, Any]]:
     """Return results of a run with the chunks' titles, the query that is asked still, and where to ask it again."""
     ids = [result.query_id for result in results]
-    there: set[uuid.UUID] = set(TestQuery.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    rules: dict[uuid.UUID, Any] = dict(TestQuery.objects.filter(pk__in=ids).values_list("pk", "pass_rule"))
     passed = {result.query_id: result.passed for result in results}
     form = run_form(run)
     return [
         {
             "query": shown,
             "passed": passed[shown.query_id],
-            "exists": shown.query_id in there,
+            "exists": shown.query_id in rules,
+            **_rule_shown(rules.get(shown.query_id), run),
             "values": shown_values(shown.metrics, ("ndcg@10", "mrr", f"recall@{run.k}")),
             "search": search_address(shown.text, run.corpus.name, form),
         }
         for shown in shown_results(results)
     ]
+
+
+def _rule_shown(document: Any, run: RetrievalRun) -> dict[str, Any]:
+    """Return the rule that a query has now in words, and how deep it looks; a run does not keep its queries' rules."""
+    try:
+        rule = checked_rule(document or {})
+    except InvalidPassRule:
+        return {"rule": "", "depth": run.k}
+    k = depth(rule, run.k)
+    return {"rule": "" if document is None else str(rule).replace("top k", f"top {k}"), "depth": k}
 
 
 def run_form(run: RetrievalRun) -> SearchForm:

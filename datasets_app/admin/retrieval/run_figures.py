@@ -26,7 +26,8 @@ _NAMES = {
 }
 _GROUPS = {"tag": "Tags", "difficulty": "Difficulty", "category": "Category"}
 _DIFFICULTIES = ("easy", "medium", "hard")
-SHOWN_GROUPS = 25
+SHOWN_GROUPS = 10
+MOST_GROUPS = 200
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class GroupTable:
-    """The groups of one kind; `left_out` of them are not shown."""
+    """The groups of one kind: those shown at once, those folded away, and how many are not shown at all."""
 
     by: str
     name: str
     rows: list[GroupRow]
+    more: list[GroupRow]
     left_out: int
 
 
@@ -149,7 +151,15 @@ def group_tables(run: RetrievalRun) -> list[GroupTable]:
         groups = [group for group in run.groups if group["by"] == by]
         rows = sorted(map(_group_row, groups), key=_difficulty_place if by == "difficulty" else _by_size)
         if rows:
-            tables.append(GroupTable(by, name, rows[:SHOWN_GROUPS], max(0, len(rows) - SHOWN_GROUPS)))
+            tables.append(
+                GroupTable(
+                    by,
+                    name,
+                    rows[:SHOWN_GROUPS],
+                    rows[SHOWN_GROUPS:MOST_GROUPS],
+                    max(0, len(rows) - MOST_GROUPS),
+                )
+            )
     return tables
 
 

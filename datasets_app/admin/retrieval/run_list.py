@@ -64,8 +64,13 @@ class RunListPage(RetrievalPage):
     def _trend(self, corpus: Corpus | None, rows: list[RetrievalRun]) -> Trend | None:
         if corpus is None or not rows:
             return None
-        runs = RetrievalRun.objects.filter(corpus=corpus).order_by("-pk").only("pk", "name", "metrics")
-        return trend([_point(run) for run in reversed(runs[:TREND_RUNS])], ("Pass rate", "nDCG@10"))
+        runs = (
+            RetrievalRun.objects.filter(corpus=corpus)
+            .order_by("-pk")
+            .only("pk", "name", "metrics", "k", "queries_hash")
+        )
+        shown = list(reversed(runs[:TREND_RUNS]))
+        return trend([_point(run, shown[-1]) for run in shown], ("Pass rate", "nDCG@10"))
 
     def _unfinished(self, corpus: Corpus | None) -> list[dict[str, Any]]:
         if corpus is None:
@@ -89,7 +94,7 @@ def _line(run: RetrievalRun) -> RunLine:
     )
 
 
-def _point(run: RetrievalRun) -> TrendPoint:
+def _point(run: RetrievalRun, newest: RetrievalRun) -> TrendPoint:
     share = share_of(run)
     return TrendPoint(
         label=f"#{run.pk}",
@@ -98,4 +103,5 @@ def _point(run: RetrievalRun) -> TrendPoint:
         values={"Pass rate": share.mean, "nDCG@10": mean_of(run, "ndcg@10")},
         low=share.low,
         high=share.high,
+        is_alike=(run.queries_hash, run.k) == (newest.queries_hash, newest.k),
     )

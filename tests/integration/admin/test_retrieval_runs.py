@@ -52,6 +52,7 @@ def test_runs__listed__with_figures_and_a_chart_from_two_on(
     assert response.context["trend"] is None
     second = make_run(source.corpus, k=1)
     response = client.get(RUNS)
+    assert [dot.is_alike for dot in response.context["trend"].lines[0].dots] == [False, True]  # k differs
     rows = response.context["rows"]
     assert [(row.run.pk, row.share.text, row.ndcg) for row in rows] == [
         (second.pk, "50.0%", pytest.approx(0.5)),
