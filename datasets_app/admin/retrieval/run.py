@@ -134,13 +134,19 @@ def results_shown(run: RetrievalRun, results: list[RetrievalResult]) -> list[dic
 
 
 def _rule_shown(document: Any, run: RetrievalRun) -> dict[str, Any]:
-    """Return the rule that a query has now in words, and how deep it looks; a run does not keep its queries' rules."""
+    """Return what a query has to find now, and how deep its rule looks; a run does not keep its queries' rules."""
     try:
         rule = checked_rule(document or {})
     except InvalidPassRule:
         return {"rule": "", "depth": run.k}
     k = depth(rule, run.k)
-    return {"rule": "" if document is None else str(rule).replace("top k", f"top {k}"), "depth": k}
+    shown = {
+        "any": f"one in the top {k}",
+        "all": f"all in the top {k}",
+        "recall": f"recall ≥ {rule.at_least} in the top {k}",
+        "ndcg": f"nDCG ≥ {rule.at_least} in the top {k}",
+    }
+    return {"rule": "" if document is None else shown[rule.rule], "depth": k}
 
 
 def run_form(run: RetrievalRun) -> SearchForm:

@@ -207,6 +207,20 @@ def test_run__queries__by_result_and_text_with_deleted_ones(
     assert client.get(page, {"show": "all", "q": "JSON"}).context["rows"][0]["query"].text == "json 0"
 
 
+def test_run__queries__say_by_which_rule_they_are_judged(
+    client_of: Callable[..., Client], source: Analysis
+) -> None:
+    first, second, _ = chunks_of(source)
+    rule = {"rule": "recall", "k": 1, "at_least": 1.0}
+    make_query(source, "json one", expected={first.pk: 1, second.pk: 1}, pass_rule=rule)
+    run = make_run(source.corpus)
+    rows = client_of("viewer").get(run_page(run, "queries")).context["rows"]
+    assert {row["query"].text: (row["rule"], row["depth"]) for row in rows} == {
+        "json one": ("recall ≥ 1.0 in the top 1", 1),
+        f"unheard {EVIL}": ("one in the top 10", 10),
+    }
+
+
 def test_run__whose_query_and_chunk_are_gone__still_tells(
     client_of: Callable[..., Client], source: Analysis
 ) -> None:
