@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from datasets_app.domain.roles import Action
+from datasets_app.errors import EmbeddingRuns, EmbeddingTrouble
 from datasets_app.management.dataset_command import allow, line, lines
 from datasets_app.models import EmbeddingModel
 from datasets_app.services.retrieval.embedding import EmbedReport, embed_missing, prune
@@ -32,7 +33,11 @@ class Command(GoldenCommand):
     def add_command_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--model", metavar="NAME", help="this model (default: the current one)")
-        which.add_argument("--all-models", action="store_true", help="every model, one after the other")
+        which.add_argument(
+            "--all-models",
+            action="store_true",
+            help="every model, one after the other; one that fails stops no other",
+        )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--status", action="store_true", help="only show how far each model is")
         what.add_argument(
@@ -88,16 +93,27 @@ class Command(GoldenCommand):
         allow(actor, Action.EDIT, None)
         with self.progress("Indexing words") as progress:
             refreshed = refresh_lexical_indexes(progress)
-        reports = []
+        reports, failed = [], []
         for model in _chosen(options):
-            with self.progress(f"Embedding with {model.name}") as progress:
-                reports.append(embed_missing(model=model, actor=actor, progress=progress))
+            try:
+                with self.progress(f"Embedding with {model.name}") as progress:
+                    reports.append(embed_missing(model=model, actor=actor, progress=progress))
+            except (EmbeddingTrouble, EmbeddingRuns) as error:
+                if not options["all_models"]:
+                    raise
+                failed.append({"model": model.name, **error.as_dict()})
+                self.stderr.write(f"{model.name}: {error}")
         for report in reports:
             for warning in report.warnings:
                 self.stderr.write(f"Warning: {warning}")
         return Outcome(
-            {"corpora_indexed": refreshed, "models": [report.document() for report in reports]},
+            {
+                "corpora_indexed": refreshed,
+                "models": [report.document() for report in reports],
+                "failed": failed,
+            },
             lines(_told(report) for report in reports),
+            exit_code=1 if failed else 0,
         )
 
     def _delete(self, actor: Any, options: dict[str, Any]) -> Outcome:

@@ -62,6 +62,19 @@ def test_golden_embed__current_model__embeds_and_then_has_nothing_to_do(
     }
 
 
+def test_golden_embed__all_models_and_one_fails__does_the_others_and_fails(
+    run: Run, server: EmbeddingServer
+) -> None:
+    server.replies.append(Reply(401, {"error": {"message": "who are you"}}))
+    ran = run("golden_embed", "--all-models", "--json")
+    assert ran.code == 1
+    assert [(done["model"], done["embedded"]) for done in ran.document["models"]] == [("minilm", 3)]
+    assert [(failed["model"], failed["code"]) for failed in ran.document["failed"]] == [
+        ("hashes", "embedding_trouble")
+    ]
+    assert Embedding.objects.count() == 3
+
+
 def test_golden_embed__status__shows_each_model(run: Run, server: EmbeddingServer) -> None:
     assert run("golden_embed", "--status").out.splitlines() == [
         "hashes (current)  openai, 8 dimensions  0 of 3 texts, 3 missing  index: absent",

@@ -218,6 +218,11 @@ class OpenAIEndpoint:
             )
         return {"Authorization": f"Bearer {key}"}
 
+    def _without_key(self, said: str) -> str:
+        """Some services repeat the key that they refuse; messages go to logs, jobs and pages."""
+        key = os.environ.get(self._options.api_key_env, "").strip() if self._options.api_key_env else ""
+        return said.replace(key, "…") if key else said
+
     def _keep_pace(self) -> None:
         """Wait until the next request is due under requests_per_minute."""
         if not self._options.requests_per_minute:
@@ -232,7 +237,7 @@ class OpenAIEndpoint:
     # --- reading ----------------------------------------------------------------------------------------------------
     def _checked(self, answer: _Answer) -> bytes:
         """Return the body of a good answer. Raises _Passing, _BatchRefused, EmbeddingTrouble."""
-        status, said = answer.status, _said(answer.body)
+        status, said = answer.status, self._without_key(_said(answer.body))
         if status == 200:
             return answer.body
         if status in _TRY_AGAIN or status >= 500:
