@@ -98,7 +98,7 @@ class Census:
     """Takes the analyses of a backup one by one; `finish` tells what only the whole shows."""
 
     def __init__(self) -> None:
-        self.completed = self.chunks = self.artifacts = self.not_completed = 0
+        self.completed = self.chunks = self.artifacts = self.not_completed = self.empty_chunks = 0
         self.findings: list[str] = []
         self._unnamed = 0
         self.analysis_ids, self.chunk_ids, self._artifact_ids = Ids(), Ids(), Ids()
@@ -152,6 +152,7 @@ class Census:
         if draft.status == "completed":
             self.completed += 1
             self.chunks += len(draft.chunks)
+            self.empty_chunks += sum(not chunk.content.strip() for chunk in draft.chunks)
             self.artifacts += draft.artifact is not None
         else:
             self.not_completed += 1

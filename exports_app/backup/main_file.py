@@ -103,7 +103,7 @@ class MainFileScan:
         text = b"{"
         while (line := self._next()) != b"  },\n":
             text += line
-            if len(text) > READ_BYTES:
+            if line == b"  }\n" or len(text) > READ_BYTES:  # the last key of another tool's file
                 raise AnotherLayout(f"line {self._number}")
         self._header[name] = loaded(text + b"}", f"{self._backup.main}:{self._number}")
 

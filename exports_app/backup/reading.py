@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -20,6 +21,8 @@ from exports_app.backup.main_file import AnotherLayout, MainFileScan
 from exports_app.backup.opened import ANOTHER_COPY, Backup, check_version
 from exports_app.backup.shard_checks import check_shard_list
 from exports_app.errors import DamagedBackup, InvalidBackup
+
+REQUIRED_TOTALS = ("total_analyses", "total_chunks", "total_artifacts")
 
 
 def open_backup(folder: Path, *, trusted: bool = False) -> Backup:
@@ -49,7 +52,7 @@ def _check_header(backup: Backup) -> None:
         raise InvalidBackup(f"{where}: “created_at” is missing or no time, expected ISO 8601 in UTC.")
     if not isinstance(backup.totals, dict):
         raise InvalidBackup(f"{where}: “metadata” is {type(backup.totals).__name__}, expected an object.")
-    for name in ("total_analyses", "total_chunks", "total_artifacts"):
+    for name in REQUIRED_TOTALS:
         value = backup.totals.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InvalidBackup(f"{where}: metadata.{name} is {value!r}, expected a count.")
@@ -66,12 +69,24 @@ def _read_metadata(backup: Backup) -> None:
     if not isinstance(document, dict) or not isinstance(document.get("changes", []), list):
         raise InvalidBackup(f"{path}: expected an object with a list of “changes”.")
     for number, change in enumerate(document.get("changes", [])):
-        if not isinstance(change, dict) or not isinstance(change.get("count"), int) or "date" not in change:
-            raise InvalidBackup(f"{path}: changes[{number}] needs date, action, count and description.")
+        if not _is_change(change):
+            raise InvalidBackup(
+                f"{path}: changes[{number}] is {str(change)[:200]}, expected a date, an action (added, removed, "
+                "modified), a count from 0 and a description."
+            )
     backup.changes = document.get("changes", [])
-    backup.recorded_totals = {
-        k: v for k, v in document.items() if k.startswith("total_") and isinstance(v, int)
-    }
+    backup.recorded_totals = {k: v for k, v in document.items() if k.startswith("total_") and type(v) is int}
+
+
+def _is_change(change: Any) -> bool:
+    return (
+        isinstance(change, dict)
+        and isinstance(change.get("date"), str)
+        and change.get("action") in ("added", "removed", "modified")
+        and type(change.get("count")) is int
+        and change["count"] >= 0
+        and isinstance(change.get("description"), str)
+    )
 
 
 def findings(backup: Backup) -> list[str]:
@@ -101,6 +116,9 @@ def findings(backup: Backup) -> list[str]:
         told = backup.totals.get(name)
         if told is not None and told != count:
             found.append(f"{backup.main.name}: {name} is {told}, found {count}")
+    if backup.recorded_totals is not None:
+        missing = [name for name in REQUIRED_TOTALS if name not in backup.recorded_totals]
+        found += [f"{layout.METADATA}: {name} is missing or no count" for name in missing]
     for name, told in (backup.recorded_totals or {}).items():
         known = backup.totals.get(name)
         if known is not None and known != told:

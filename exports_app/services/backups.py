@@ -154,16 +154,20 @@ def _changes(
         # jsonb has an order of keys of its own
         known = [{key: event.details.get(key) for key in _CHANGE_KEYS} for event in events]
     date = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    counted = [
+        (kind, action, count)
+        for kind, actions in counts.items()
+        for action, count in actions.items()
+        if count
+    ]
     made = [
         {
             "date": date,
             "action": action,
             "count": count,
-            "description": options.description or _described(kind, action, count),
+            "description": _in_words(options.description, _described(kind, action, count), len(counted)),
         }
-        for kind, actions in counts.items()
-        for action, count in actions.items()
-        if count
+        for kind, action, count in counted
     ]
     if not made and options.description:
         made = [{"date": date, "action": "modified", "count": 0, "description": options.description}]
@@ -184,6 +188,13 @@ def _compared(before: Backup, after: Backup) -> dict[str, dict[str, int]]:
         "total_test_queries": asdict(compare_queries(before, after)),
         "total_examples": asdict(compare_examples(before, after)),
     }
+
+
+def _in_words(words: str, counted: str, of: int) -> str:
+    """Return the person's own words for a change; of several changes each says which one it is."""
+    if not words:
+        return counted
+    return words if of == 1 else f"{words} ({counted})"
 
 
 def _described(kind: str, action: str, count: int) -> str:

@@ -336,11 +336,12 @@ def take_safety_backup(options: RestoreOptions) -> Path:
 
 
 def _record(result: RestoreResult, backup: Backup, actor: Any, options: RestoreOptions) -> None:
-    """Add the one audit entry, and the changes that the backup's metadata file tells."""
+    """Add the one audit entry, and the changes that the backup's metadata file tells and the database does not."""
     source = options.source or str(backup.folder)
     of_job: dict[str, Any] = {"job": options.job} if options.job else {}
+    known = [event.details for event in AuditEvent.objects.filter(action="backup_change")]
     AuditEvent.objects.bulk_create(
-        AuditEvent(action="backup_change", details=change) for change in backup.changes
+        AuditEvent(action="backup_change", details=change) for change in backup.changes if change not in known
     )
     record(
         actor,

@@ -250,6 +250,13 @@ def test_restore__embedding_model_that_does_not_answer__is_a_finding_and_strict_
     assert Chunk.objects.count() == 2
 
 
+def test_golden_restore__without_embeddings__ends_with_exit_code_2(committed_db: str, tmp_path: Path) -> None:
+    folder = written(tmp_path, [document(0)])
+    done = manage("golden_restore", str(folder), "--no-embeddings", database=committed_db)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Error: chunk without an embedding of minilm: " in done.stdout
+
+
 def test_golden_restore__a_url_that_breaks_the_contract__restores_and_ends_with_exit_code_2(
     committed_db: str, tmp_path: Path
 ) -> None:

@@ -151,6 +151,39 @@ def test_restore__counts_that_differ__are_found(committed_db: str, tmp_path: Pat
     assert restored(folder).findings == told
 
 
+def test_verify__metadata_file_without_a_total__is_found(tmp_path: Path) -> None:
+    folder = written(tmp_path, [document(0)])
+    (folder / METADATA).write_text(json.dumps({"total_analyses": 1, "total_chunks": "2", "changes": []}))
+    assert verify_directory(folder).errors == [
+        f"{METADATA}: total_chunks is missing or no count",
+        f"{METADATA}: total_artifacts is missing or no count",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", [{"action": "exploded"}, {"count": -1}, {"count": True}, {"description": 5}]
+)
+def test_verify__wrong_change_in_the_metadata_file__is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = written(tmp_path, [document(0)])
+    good = {"date": "2026-05-01", "action": "added", "count": 1, "description": "one"}
+    (folder / METADATA).write_text(json.dumps({"changes": [good, {**good, **change}]}))
+    (error,) = verify_directory(folder).errors
+    assert "changes[1] is " in error and "expected a date, an action (added, removed, modified)" in error
+
+
+def test_verify__file_without_analyses__says_what_is_missing(tmp_path: Path) -> None:
+    made = foreign_document([])
+    del made["analyses"]
+    (tmp_path / MAIN).write_text(json.dumps(made, indent=2) + "\n")
+    assert verify_directory(tmp_path).errors == [f"{tmp_path / MAIN}: the field “analyses” is missing."]
+
+
+def test_verify__chunks_without_text__warns(tmp_path: Path) -> None:
+    made = document(0)
+    made["chunks"][0]["content"] = " \n"
+    assert "1 chunk without text" in verify_directory(written(tmp_path, [made])).warnings
+
+
 def test_restore__expected_chunks_that_are_missing__are_left_out_and_found(
     committed_db: str, tmp_path: Path
 ) -> None:

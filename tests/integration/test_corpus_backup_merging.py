@@ -154,6 +154,31 @@ def test_backup__after_changes_of_the_corpus__tells_them(committed_db: str, tmp_
     ]
 
 
+def test_backup__several_changes_in_ones_own_words__each_says_which_it_is(
+    committed_db: str, tmp_path: Path
+) -> None:
+    make_corpus()
+    with frozen(NOON):
+        create_backup(directory=tmp_path, actor=None, options=BackupOptions("The first sources"))
+    told = [tuple(c.values())[1:] for c in json.loads((tmp_path / METADATA).read_text())["changes"]]
+    assert told == [
+        ("added", 4, "The first sources (4 analyses added)"),
+        ("added", 3, "The first sources (3 test queries added)"),
+    ]
+
+
+def test_restore__of_the_same_backup_again__tells_its_changes_once(committed_db: str, tmp_path: Path) -> None:
+    change = {"date": "2026-05-01", "action": "added", "count": 1, "description": "one"}
+    totals = {"total_analyses": 1, "total_chunks": 2, "total_artifacts": 1}
+    folder = written(tmp_path, [document(0)])
+    (folder / METADATA).write_text(json.dumps({**totals, "changes": [change]}))
+    restored(folder)
+    restored(folder, on_conflict="skip")
+    restored(folder, on_conflict="update")
+    create_backup(directory=tmp_path / "b", actor=None)
+    assert json.loads((tmp_path / "b" / METADATA).read_text())["changes"] == [change]
+
+
 def test_backup__of_a_version_without_corpora__still_restores(committed_db: str, tmp_path: Path) -> None:
     create_backup(directory=tmp_path, actor=None)
     made = json.loads((tmp_path / MAIN).read_text())

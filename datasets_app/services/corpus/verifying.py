@@ -96,6 +96,7 @@ def verify_corpus(*, deep: bool = False, since: dict[str, Any] | None = None) ->
                 _check_all_references(found)
             elif changed:
                 _check_changed_references(found, marks)
+            _check_texts(found)
             _check_queries(found)
             _check_history(found, changed, everything=deep)
             _check_embeddings(found)
@@ -297,6 +298,17 @@ _WITHOUT_EXPECTED = _first("""
     SELECT q.id::text || ' (' || left(q.text, 80) || ')' FROM datasets_app_testquery q
      WHERE NOT EXISTS (SELECT 1 FROM datasets_app_expectedchunk e WHERE e.query_id = q.id)
 """)
+
+
+# the first characters decide of nearly all, so long texts are not unpacked
+_WITHOUT_TEXT = _first(r"""
+    SELECT c.id::text FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id
+     WHERE a.status = 'completed' AND left(c.content, 200) !~ '\S' AND c.content !~ '\S'
+""")
+
+
+def _check_texts(found: CorpusFindings) -> None:
+    found.add_warnings("chunk without text", *_names(_WITHOUT_TEXT))
 
 
 def _check_queries(found: CorpusFindings) -> None:

@@ -327,6 +327,14 @@ def test_verify_corpus__query_without_expected_chunks__warning(whole: Analysis) 
     ]
 
 
+def test_verify_corpus__chunk_without_text__warning(whole: Analysis) -> None:
+    empty, blank = chunk(whole, 1, ""), chunk(whole, 2, " \n\t" * 100)
+    chunk(whole, 3, " " * 300 + "text")
+    assert [line for line in verify_corpus().warnings if "text" in line] == [
+        f"chunk without text: {pk}" for pk in sorted([str(empty.pk), str(blank.pk)])
+    ]
+
+
 def test_verify_corpus__many_vectors_without_index__warning(
     whole: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
