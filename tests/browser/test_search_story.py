@@ -170,6 +170,7 @@ def test_search__asked_explained_kept_as_a_query_and_evaluated(visitor: Callable
 
     # the models
     page.locator('a[href="/admin/datasets_app/embeddingmodel/"]').first.click()
+    expect(page.get_by_text("12 of 12 texts")).to_be_visible()
     one.shot("models")
     page.locator("td a.gd-link").first.click()
     page.get_by_role("button", name="Start embedding").wait_for()
@@ -198,5 +199,7 @@ def test_pages_of_retrieval__in_the_dark__fit_the_window(visitor: Callable[..., 
         ("register", "/admin/datasets_app/embeddingmodel/add/"),
     ):
         one.go(address)
+        if name == "models":
+            expect(one.page.get_by_text("12 of 12 texts")).to_be_visible()
         one.shot(name)
         assert one.overflow() <= 0, name

@@ -82,13 +82,15 @@ def model_address(model: EmbeddingModel, part: str = "change") -> str:
 
 
 class ModelListPage(RetrievalPage):
+    """The models; what each knows is counted by a piece of its own, since a big corpus takes seconds."""
+
     title = "Embedding models"
     template_name = "datasets_app/retrieval/model_list.html"
     http_method_names = ["get", "head", "options"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         models = EmbeddingModel.objects.order_by("-is_current", "name")
-        return super().get_context_data(rows=[model_line(model) for model in models], **kwargs)
+        return super().get_context_data(models=list(models), **kwargs)
 
 
 class OneModelPage(RetrievalPage):
@@ -106,6 +108,13 @@ class OneModelPage(RetrievalPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(line=model_line(self.model), model=self.model, **kwargs)
+
+
+class CoveragePiece(OneModelPage):
+    """The cells of the list that say what a model knows, and the state of its index."""
+
+    template_name = "datasets_app/retrieval/model_cells.html"
+    http_method_names = ["get", "head", "options"]
 
 
 class ModelPage(OneModelPage):

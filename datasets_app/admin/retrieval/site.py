@@ -11,6 +11,7 @@ from datasets_app.admin.corpus.site import PagesAdmin
 from datasets_app.admin.retrieval.comparison import ComparisonPage
 from datasets_app.admin.retrieval.downloads import RunDownload
 from datasets_app.admin.retrieval.embedding_models import (
+    CoveragePiece,
     DeleteModelPage,
     ModelListPage,
     ModelPage,
@@ -59,7 +60,7 @@ class EmbeddingModelAdmin(NumberedPagesAdmin):
     list_page = ModelListPage
     add_page = RegisterModelPage
     change_page = ModelPage
-    numbered = (("switch", SwitchModelPage), ("delete", DeleteModelPage))
+    numbered = (("coverage", CoveragePiece), ("switch", SwitchModelPage), ("delete", DeleteModelPage))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Action.MANAGE)

@@ -35,9 +35,13 @@ def test_models__listed__with_coverage_and_index(client_of: Callable[..., Client
     other = make_model("second")
     embed(current, chunks_of(source))
     embed(other, chunks_of(source)[:1])
-    response = client_of("viewer").get(MODELS)
-    lines = {line.model.name: line for line in response.context["rows"]}
-    assert next(iter(lines)) == "first"  # the current one
+    client = client_of("viewer")
+    response = client.get(MODELS)
+    assert response.context["models"][0] == current
+    pieces = {model.name: client.get(model_page(model, "coverage")) for model in (current, other)}
+    lines = {name: piece.context["line"] for name, piece in pieces.items()}
+    assert [piece.content.count(b"<td") for piece in pieces.values()] == [3, 3]
+    assert b"<html" not in pieces["first"].content
     assert (lines["first"].coverage.missing, lines["first"].share) == (0, "100.00%")
     assert (lines["second"].coverage.embedded, lines["second"].coverage.texts) == (1, 3)
     assert lines["second"].index == "not needed yet"

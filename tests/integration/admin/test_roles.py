@@ -71,6 +71,7 @@ RIGHTS: dict[str, Action | None] = {
     "datasets_app/embeddingmodel/": Action.VIEW,
     "datasets_app/embeddingmodel/add/": Action.MANAGE,
     "datasets_app/embeddingmodel/{model}/change/": Action.VIEW,
+    "datasets_app/embeddingmodel/{model}/coverage/": Action.VIEW,
     "datasets_app/embeddingmodel/{model}/switch/": Action.MANAGE,
     "datasets_app/embeddingmodel/{model}/delete/": Action.MANAGE,
 }
