@@ -105,7 +105,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # bulk actions on many rows of a list
 GOLDEN_MAX_UPLOAD_BYTES = environment.number("GOLDEN_MAX_UPLOAD_MB", 512) * 1024 * 1024
 
 # --- sources of the corpus ----------------------------------------------------------------------------------------
-GOLDEN_URL_PLACEHOLDERS = environment.patterns("GOLDEN_URL_PLACEHOLDERS")  # more of what no source's URL may match
+# more of what no source's URL may match
+GOLDEN_URL_PLACEHOLDERS = environment.patterns("GOLDEN_URL_PLACEHOLDERS")
 GOLDEN_SOURCE_PORTS = environment.words("GOLDEN_SOURCE_PORTS", "80,443")  # on which sources are fetched again
 
 # --- people -------------------------------------------------------------------------------------------------------
