@@ -188,7 +188,11 @@ SPECTACULAR_SETTINGS = {
             ("value", "Value"),
         ],
         "AnalysisStatusEnum": [("pending", "Pending"), ("completed", "Completed"), ("failed", "Failed")],
-        "ValidationStatusEnum": [("pending", "Pending"), ("validated", "Validated"), ("rejected", "Rejected")],
+        "ValidationStatusEnum": [
+            ("pending", "Pending"),
+            ("validated", "Validated"),
+            ("rejected", "Rejected"),
+        ],
         "MergeSideEnum": [("ours", "ours"), ("theirs", "theirs"), ("base", "base")],
     },
 }
