@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,14 @@ from datasets_app.services.retrieval.embedding_models import get_model
 from datasets_app.services.retrieval.index_reading import IndexRead, VectorFacts, read_index
 from datasets_app.services.retrieval.lexical_index import refresh_if_few
 from datasets_app.services.retrieval.lexical_search import distinct_terms, scored_in
-from datasets_app.services.retrieval.vector_search import EXACT_CHUNKS, counted, missing_vectors, scored_many
+from datasets_app.services.retrieval.vector_search import (
+    EXACT_CHUNKS,
+    MOST_MISSING,
+    counted,
+    missing_vectors,
+    scored_many,
+    still_missing,
+)
 
 LEXICAL, VECTOR = "lexical", "vector"
 LEGS = (LEXICAL, VECTOR)
@@ -172,8 +180,13 @@ def with_chunks(hits: Sequence[Hit]) -> list[ShownHit]:
 
 
 # --- one batch ------------------------------------------------------------------------------------------------------
-_complete: set[tuple[str, UUID, int, tuple[int, int]]] = set()
-"""Corpora seen to have all vectors, in the state of their index; so that this is asked once, not by every search."""
+_MOST_LACKING = 100
+_lacking: OrderedDict[tuple[str, UUID, int, tuple[int, int]], list[bytes]] = OrderedDict()
+"""The texts without vectors, by corpus and model and the state of the corpus' index: [] when all have theirs.
+
+So that a search need not look for them among all chunks; whether those found once have their vectors by now is asked
+each time. Small: what was looked for longest ago is forgotten.
+"""
 
 _Found = list[list[Scored]]
 """What a leg found for each text of a batch."""
@@ -242,20 +255,23 @@ class _Searcher:
         return model
 
     def _about_missing(self, model: EmbeddingModel, facts: VectorFacts) -> str:
+        """Return what to say of chunks without vectors; "" when there are none."""
         name = (str(connection.settings_dict["NAME"]), self._corpus.pk, model.pk, facts.state)
-        if name in _complete:
+        hashes = _lacking.get(name)
+        missing = still_missing(model, hashes) if hashes else 0
+        if hashes is None or missing < len(hashes):
+            hashes = missing_vectors(self._corpus, model)
+            missing = len(hashes)
+            if facts.state != (0, 0):  # else there is no index that would change with the chunks
+                _lacking[name] = hashes
+                while len(_lacking) > _MOST_LACKING:
+                    _lacking.popitem(last=False)
+        if not missing:
             return ""
-        missing = missing_vectors(self._corpus, model)
-        if missing:
-            return (
-                f"{missing:,}{' or more' if missing >= 1000 else ''} of the chunks have no vector of the model "
-                f"“{model.name}” yet, so the vector leg does not see them. Run: golden_embed --model {model.name}"
-            )
-        if facts.state != (0, 0):
-            if len(_complete) > 10_000:
-                _complete.clear()
-            _complete.add(name)
-        return ""
+        return (
+            f"{missing:,}{' or more' if missing >= MOST_MISSING else ''} of the chunks have no vector of the model "
+            f"“{model.name}” yet, so the vector leg does not see them. Run: golden_embed --model {model.name}"
+        )
 
     def _nearest(
         self,

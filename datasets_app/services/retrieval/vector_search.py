@@ -7,6 +7,7 @@ of the corpus are found (iterative scan in strict order).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from goldenproject.kit.database_io import binary_cursor
 EXACT_CHUNKS = 10_000
 EXACT_SHARE = 0.05
 _MOST_EF_SEARCH = 1000
-_COUNTED_MISSING = 1000
+MOST_MISSING = 1000
 
 # What the planner and the index must know for one statement. Without these it may prefer to compare with every vector:
 # any plan but the one by the index has a full sort.
@@ -78,12 +79,16 @@ SELECT count(*) FROM (
      WHERE a.corpus_id = %s AND a.status = 'completed' LIMIT %s) golden
 """
 _MISSING = """
-SELECT count(*) FROM (
-    SELECT FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id
-     WHERE a.corpus_id = %s AND a.status = 'completed'
-       AND NOT EXISTS (SELECT 1 FROM datasets_app_embedding e
-                        WHERE e.model_id = %s AND e.content_hash = c.content_hash)
-     LIMIT %s) missing
+SELECT c.content_hash FROM datasets_app_chunk c JOIN datasets_app_analysis a ON a.id = c.analysis_id
+ WHERE a.corpus_id = %s AND a.status = 'completed'
+   AND NOT EXISTS (SELECT 1 FROM datasets_app_embedding e
+                    WHERE e.model_id = %s AND e.content_hash = c.content_hash)
+ LIMIT %s
+"""
+_STILL_MISSING = """
+SELECT count(*) FROM unnest(%s::bytea[]) AS looked_for (content_hash)
+ WHERE NOT EXISTS (SELECT 1 FROM datasets_app_embedding e
+                    WHERE e.model_id = %s AND e.content_hash = looked_for.content_hash)
 """
 
 
@@ -104,11 +109,21 @@ def counted(corpus: Corpus, facts: VectorFacts) -> VectorFacts:
         return facts._replace(chunks=int(cursor.fetchone()[0]))
 
 
-def missing_vectors(corpus: Corpus, model: EmbeddingModel) -> int:
-    """Return how many golden chunks of the corpus have no vector of `model`, counting no further than 1,000."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MISSING, [corpus.pk, model.pk, _COUNTED_MISSING])
-        return int(cursor.fetchone()[0])
+def missing_vectors(corpus: Corpus, model: EmbeddingModel) -> list[bytes]:
+    """Return the hash of each golden chunk of the corpus that has no vector of `model`, MOST_MISSING at the most.
+
+    Looks at every chunk where few are missing: tens of milliseconds at 100,000.
+    """
+    with binary_cursor() as cursor:
+        rows = cursor.execute(_MISSING, [corpus.pk, model.pk, MOST_MISSING]).fetchall()
+    return [row[0] for row in rows]
+
+
+def still_missing(model: EmbeddingModel, hashes: Sequence[bytes]) -> int:
+    """Return how many of `hashes`, which may repeat, still have no vector of `model`."""
+    with binary_cursor() as cursor:
+        (count,) = cursor.execute(_STILL_MISSING, [list(hashes), model.pk]).fetchone()  # type: ignore[misc]
+    return int(count)
 
 
 def nearest(

@@ -10,7 +10,7 @@ import pytest
 
 from datasets_app.domain.retrieval.boosts import Boosts
 from datasets_app.errors import EmbeddingTrouble, InvalidSearch, UnknownEmbeddingModel
-from datasets_app.models import Chunk, EmbeddingModel
+from datasets_app.models import Chunk, Corpus, EmbeddingModel
 from datasets_app.services.retrieval import lexical_index, searching, vector_search
 from datasets_app.services.retrieval.searching import SearchOptions, search, search_many, with_chunks
 from datasets_app.services.retrieval.vector_index import ensure_index
@@ -137,6 +137,38 @@ def test_search__vectors_missing__warning_counts_them_until_they_are_there(toy: 
     ]
     embed(toy, chunks[3:])
     assert search(corpus=corpus, text="cat").warnings == []
+
+
+def test_search__vectors_missing__looked_for_among_all_chunks_once(
+    toy: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    missing_vectors = vector_search.missing_vectors
+
+    def counted(corpus: Corpus, model: EmbeddingModel) -> list[bytes]:
+        looked.append(model.name)
+        return missing_vectors(corpus, model)
+
+    monkeypatch.setattr(searching, "missing_vectors", counted)
+    corpus = make_corpus()
+    analysis = make_analysis(corpus)
+    chunks = add_chunks(analysis, [*TEXTS, "a dog barked"])
+    embed(toy, chunks[:1])
+
+    def warned(text: str) -> list[str]:
+        return [warning.split(" of the chunks")[0] for warning in search(corpus=corpus, text=text).warnings]
+
+    assert [warned("cat"), warned("dog"), warned("sat")] == [["4"], ["4"], ["4"]]
+    assert len(looked) == 1
+    embed(toy, chunks[1:2])  # the text of two
+    assert [warned("cat"), warned("dog")] == [["2"], ["2"]]
+    assert len(looked) == 2
+    embed(toy, chunks[2:4])
+    assert [warned("cat"), warned("dog")] == [[], []]
+    assert len(looked) == 3
+    add_chunks(analysis, ["one more"], first=10)
+    assert [warned("cat"), warned("dog")] == [["1"], ["1"]]
+    assert len(looked) == 4
 
 
 def test_search__empty_text__nothing_found(toy: EmbeddingModel) -> None:
