@@ -78,6 +78,7 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("corpus_search"),
                         "permission": "datasets_app.admin.menu.can_read_corpus",
                     },
+                    _entry("Corpora", "library_books", "datasets_app_corpus_changelist", "can_read_corpus"),
                     _entry(
                         "Sources", "travel_explore", "datasets_app_analysis_changelist", "can_read_corpus"
                     ),

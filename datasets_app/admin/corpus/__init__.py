@@ -1,8 +1,14 @@
-"""The pages of the source corpus: sources, chunks, test queries."""
+"""The pages of the source corpus: corpora, sources, chunks, test queries."""
 
+from datasets_app.admin.corpus.corpora import CorporaAdmin
 from datasets_app.admin.corpus.site import AnalysisAdmin, ChunkAdmin, TestQueryAdmin
-from datasets_app.models import Analysis, Chunk, TestQuery
+from datasets_app.models import Analysis, Chunk, Corpus, TestQuery
 
-CORPUS_ADMINS = ((Analysis, AnalysisAdmin), (Chunk, ChunkAdmin), (TestQuery, TestQueryAdmin))
+CORPUS_ADMINS = (
+    (Corpus, CorporaAdmin),
+    (Analysis, AnalysisAdmin),
+    (Chunk, ChunkAdmin),
+    (TestQuery, TestQueryAdmin),
+)
 
 __all__ = ["CORPUS_ADMINS"]

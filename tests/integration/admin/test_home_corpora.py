@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from datasets_app.admin.corpus_cards import corpus_cards
+from datasets_app.models import Corpus
 from datasets_app.services.corpus.analyses import save_analysis
 from datasets_app.services.corpus.corpora import create_corpus
 from datasets_app.services.corpus.drafts import AnalysisDraft, ChunkDraft, QueryDraft
@@ -51,3 +52,23 @@ def test_home__with_a_role__shows_corpora_to_who_may_read_everywhere(role: str, 
     page = client.get("/admin/").content.decode()
     assert ("&lt;b&gt;docs&lt;/b&gt;" in page) == shown
     assert "<b>docs</b>" not in page
+
+
+def test_corpus__made_and_renamed_in_the_console__is_audited_and_a_taken_name_is_told() -> None:
+    user = get_user_model().objects.create_user("curator", is_staff=True)
+    user.groups.add(Group.objects.get(name="curator"))
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(user)
+    made = client.post("/admin/datasets_app/corpus/add/", {"name": "manuals", "description": "of machines"})
+    assert made.status_code == 302, made.content
+    corpus = Corpus.objects.get(name="manuals")
+    address = f"/admin/datasets_app/corpus/{corpus.pk}/change/"
+    assert client.post(address, {"name": "handbooks", "description": ""}).status_code == 302
+    assert [(row.name, row.history_user_id) for row in corpus.history.order_by("history_id")] == [
+        ("manuals", user.pk),
+        ("handbooks", user.pk),
+    ]
+    taken = client.post("/admin/datasets_app/corpus/add/", {"name": "handbooks", "description": ""})
+    assert taken.status_code == 200
+    assert "already exists" in taken.content.decode()
+    assert Corpus.objects.count() == 1

@@ -44,6 +44,10 @@ RIGHTS: dict[str, Action | None] = {
     "auth/user/": Action.MANAGE,
     "auth/user/add/": Action.MANAGE,
     "auth/group/": Action.MANAGE,
+    "datasets_app/corpus/": Action.VIEW,
+    "datasets_app/corpus/add/": Action.EDIT,
+    "datasets_app/corpus/{corpus}/change/": Action.VIEW,
+    "datasets_app/corpus/{corpus}/history/": Action.VIEW,
     "datasets_app/analysis/": Action.VIEW,
     "datasets_app/analysis/add/": Action.EDIT,
     "datasets_app/analysis/{source}/change/": Action.VIEW,
@@ -92,6 +96,7 @@ def corpus_places() -> dict[str, Any]:
     query = make_query(source)
     runs = [make_run(source.corpus).pk for _ in range(2)]
     return {
+        "corpus": source.corpus_id,
         "source": source.pk,
         "chunk": chunks_of(source)[0].pk,
         "query": query.pk,
@@ -123,7 +128,7 @@ def test_get__by_a_role__is_answered_as_its_rights_say(
 def test_get__signed_out__goes_to_the_sign_in_page(client: Client, texts: Dataset) -> None:
     for address in RIGHTS:
         places = dict.fromkeys(("example", "type", "event", "branch", "run", "other_run", "model"), 1)
-        ids = dict.fromkeys(("dataset", "source", "chunk", "query"), texts.pk)
+        ids = dict.fromkeys(("dataset", "corpus", "source", "chunk", "query"), texts.pk)
         response = client.get(f"/admin/{address.format(**places, **ids)}")
         assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/admin/login/")
 
