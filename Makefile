@@ -6,11 +6,12 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help setup run test check bench clean
+.PHONY: help setup run test test-slow check bench clean
 
 help:
 	@echo "make run    start everything on http://127.0.0.1:8000/"
-	@echo "make test   run the tests (PYTEST_ARGS=… adds arguments)"
+	@echo "make test   run the tests but the slow ones (PYTEST_ARGS=… adds arguments)"
+	@echo "make test-slow  run the slow ones: browsers, kills, whole processes"
 	@echo "make check  lint, types, import contracts, migrations, deployment checks"
 	@echo "make bench  measure; prints a table and writes JSON"
 	@echo "make setup  only make the virtual environment in $(VENV)"
@@ -36,7 +37,10 @@ run: setup
 	@exec $(BIN)/python manage.py golden_serve
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) -q $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(PYTEST_ARGS)
+
+test-slow: setup
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow $(PYTEST_ARGS)
 
 # The production settings are checked with values that serve for this alone.
 check: setup
