@@ -43,6 +43,13 @@ _ANALYZED = (
     "testquery",
     "expectedchunk",
     "changedchunk",
+    "historicalexample",
+    "historicalanalysis",
+    "historicalfinding",
+    "historicalchunk",
+    "historicalartifact",
+    "historicaltestquery",
+    "historicalexpectedchunk",
 )
 ON_CONFLICT = ("error", "skip", "update")
 

@@ -21,7 +21,9 @@ corpus_changed = Signal()
 MANY_ROWS = 5_000
 _ANALYZE = """
     ANALYZE datasets_app_analysis, datasets_app_finding, datasets_app_chunk, datasets_app_artifact,
-        datasets_app_testquery, datasets_app_expectedchunk, datasets_app_changedchunk
+        datasets_app_testquery, datasets_app_expectedchunk, datasets_app_changedchunk,
+        datasets_app_historicalanalysis, datasets_app_historicalfinding, datasets_app_historicalchunk,
+        datasets_app_historicalartifact, datasets_app_historicaltestquery, datasets_app_historicalexpectedchunk
 """
 
 

@@ -330,29 +330,36 @@ def _check_history(found: CorpusFindings, changed: dict[str, int], *, everything
 
 
 def _unrecorded(model: type[models.Model], newer: str = "") -> str:
-    """SQL that names rows whose last history row differs or is missing; one index look-up a row, whatever the size."""
+    """SQL that names rows whose last history row differs or is missing.
+
+    Expected plan: one pass over history to find the last of each row, then joins of sets. It must not hang on statistics,
+    which a history that was just loaded has not yet: a look-up for each row may then walk all of history each time.
+    """
     kept = {f.name for f in model.history.model._meta.concrete_fields}  # type: ignore[attr-defined]
     columns = [f.column for f in model._meta.concrete_fields if f.name in kept]
     mine, recorded = (", ".join(f"{alias}.{column}" for column in columns) for alias in "th")
-    rows = (
-        f"(SELECT * FROM {_table(model)} WHERE id IN "
-        f"(SELECT id FROM {_history(model)} WHERE history_id {newer}))"
-        if newer
-        else _table(model)
-    )
+    changed, condition = "", ""
+    if newer:
+        changed = f"WITH changed AS (SELECT DISTINCT id FROM {_history(model)} WHERE history_id {newer}) "
+        condition = "WHERE id IN (SELECT id FROM changed)"
     return _first(
-        f"SELECT t.id::text FROM {rows} t LEFT JOIN LATERAL (SELECT * FROM {_history(model)} l "
-        "WHERE l.id = t.id ORDER BY l.history_id DESC LIMIT 1) h ON true "
+        f"{changed}SELECT t.id::text FROM (SELECT * FROM {_table(model)} {condition}) t "
+        f"LEFT JOIN ({_last_of_each(model, condition)}) last ON last.id = t.id "
+        f"LEFT JOIN {_history(model)} h ON h.history_id = last.history_id "
         f"WHERE h.id IS NULL OR h.history_type = '-' OR ({mine}) IS DISTINCT FROM ({recorded})"
     )
 
 
 def _unrecorded_removals(model: type[models.Model]) -> str:
     return _first(
-        f"SELECT h.id::text FROM {_history(model)} h WHERE h.history_type <> '-' "
-        f"AND NOT EXISTS (SELECT 1 FROM {_table(model)} t WHERE t.id = h.id) AND NOT EXISTS "
-        f"(SELECT 1 FROM {_history(model)} l WHERE l.id = h.id AND l.history_id > h.history_id)"
+        f"SELECT h.id::text FROM ({_last_of_each(model)}) last "
+        f"JOIN {_history(model)} h ON h.history_id = last.history_id WHERE h.history_type <> '-' "
+        f"AND NOT EXISTS (SELECT 1 FROM {_table(model)} t WHERE t.id = h.id)"
     )
+
+
+def _last_of_each(model: type[models.Model], condition: str = "") -> str:
+    return f"SELECT id, max(history_id) AS history_id FROM {_history(model)} {condition} GROUP BY id"
 
 
 # --- vectors --------------------------------------------------------------------------------------------------------
