@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from datasets_app.api.base import AnyJson, JsonObject, operation
 from datasets_app.api.corpora import CorpusView
 from datasets_app.api.errors import PreconditionFailed
-from datasets_app.api.paging import PageQuery, cut, decode_cursor, newest_first, paged
+from datasets_app.api.paging import PageQuery, cut, decode_uuid_cursor, newest_first, paged
 from datasets_app.domain.roles import Action
 from datasets_app.models import Analysis, Chunk, SourceCheck
 from datasets_app.services.corpus.analyses import (
@@ -257,9 +257,9 @@ class ChunksView(CorpusView):
         for name in ("analysis", "content_type"):
             if name in query:
                 rows = rows.filter(**{name: query[name]})
-        after = decode_cursor(query["cursor"], str)
+        after = decode_uuid_cursor(query["cursor"])
         if after is not None:
-            rows = rows.filter(pk__gt=_key(after))
+            rows = rows.filter(pk__gt=after)
         found = list(rows.order_by("pk")[: query["limit"] + 1])
         page, cursor = cut(found, query["limit"], lambda row: str(row.pk))
         return self.page(page, ChunkDetailOut, cursor)
@@ -313,15 +313,6 @@ def _chunk(wanted: uuid.UUID) -> Chunk:
 
 def _chunk_document(chunk: Chunk) -> dict[str, Any]:
     return dict(ChunkDetailOut(chunk).data)
-
-
-def _key(after: str) -> uuid.UUID:
-    from datasets_app.api.errors import InvalidCursor
-
-    try:
-        return uuid.UUID(after)
-    except ValueError as error:
-        raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.") from error
 
 
 def _detail(analysis: Analysis) -> dict[str, Any]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
-
 from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,8 +9,7 @@ from rest_framework.response import Response
 
 from datasets_app.api.base import JsonObject, operation
 from datasets_app.api.corpora import CorpusView
-from datasets_app.api.errors import InvalidCursor
-from datasets_app.api.paging import PageQuery, cut, decode_cursor, paged
+from datasets_app.api.paging import PageQuery, cut, decode_uuid_cursor, paged
 from datasets_app.api.site import JobOut
 from datasets_app.domain.roles import Action
 from datasets_app.models import RetrievalResult, RetrievalRun
@@ -131,9 +127,9 @@ class ResultsView(CorpusView):
         rows = RetrievalResult.objects.filter(run=get_run(run))
         if query["passed"] is not None:
             rows = rows.filter(passed=query["passed"])
-        after = decode_cursor(query["cursor"], str)
+        after = decode_uuid_cursor(query["cursor"])
         if after is not None:
-            rows = rows.filter(query_id__gt=_key(after))
+            rows = rows.filter(query_id__gt=after)
         found = list(rows.order_by("query_id")[: query["limit"] + 1])
         page, cursor = cut(found, query["limit"], lambda row: str(row.query_id))
         documents = [
@@ -167,10 +163,3 @@ class ComparisonView(CorpusView):
 
 def _rows() -> QuerySet[RetrievalRun]:
     return RetrievalRun.objects.select_related("corpus", "created_by")
-
-
-def _key(after: str) -> Any:
-    try:
-        return uuid.UUID(after)
-    except ValueError as error:
-        raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.") from error

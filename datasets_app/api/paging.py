@@ -72,6 +72,15 @@ def decode_cursor(cursor: str, kind: type) -> Any:
     return key
 
 
+def decode_uuid_cursor(cursor: str) -> uuid.UUID | None:
+    """Return the UUID in a cursor, None for an empty one. Raises InvalidCursor."""
+    after = decode_cursor(cursor, str)
+    try:
+        return None if after is None else uuid.UUID(after)
+    except ValueError as error:
+        raise InvalidCursor(hint="Give `next_cursor` of the page before, unchanged.") from error
+
+
 def _may_be_a_key(key: Any) -> bool:
     if isinstance(key, int):
         return 0 <= key <= _LARGEST_KEY

@@ -301,7 +301,7 @@ def check_unchanged(name: str) -> dict[str, Any]:
 
     first = verify_corpus(deep=True, since=None)
     again = [_timed(lambda: verify_corpus(deep=False, since=first.covered)) for _ in range(5)]
-    return {"deep_seconds": None, "seconds": statistics.median(again), "errors": len(first.errors)}
+    return {"seconds": statistics.median(again), "errors": len(first.errors)}
 
 
 def evaluate(name: str) -> dict[str, Any]:
@@ -314,10 +314,6 @@ def evaluate(name: str) -> dict[str, Any]:
     runs: list[Any] = []
     seconds = _timed(lambda: runs.append(run_evaluation(corpus=corpus_of(name), options=options, actor=None)))
     return {"seconds": seconds, "queries_per_second": runs[0].query_count / seconds}
-
-
-def file_size(path: str) -> dict[str, Any]:
-    return {"bytes": sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file())}
 
 
 def without_vectors() -> dict[str, Any]:
