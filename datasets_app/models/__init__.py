@@ -1,3 +1,4 @@
+from datasets_app.models import guards as guards
 from datasets_app.models.access import ApiToken, AuditEvent, Membership
 from datasets_app.models.console import ImportBatch, JobRun, SavedView, StagedRow
 from datasets_app.models.corpus import (
@@ -27,6 +28,7 @@ from datasets_app.models.retrieval import (
     ChangedChunk,
     Embedding,
     EmbeddingModel,
+    ExampleVector,
     LexicalSegment,
     LexicalTerm,
 )
@@ -65,6 +67,7 @@ __all__ = [
     "ExampleIdentity",
     "ExampleQuality",
     "ExampleType",
+    "ExampleVector",
     "ExpectedChunk",
     "Finding",
     "ImportBatch",

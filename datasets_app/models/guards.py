@@ -1,15 +1,13 @@
 """The triggers that hold the database to its promises: what they are called, on which tables, and their SQL.
 
-One list serves the migration that creates them, the check that they stand (`missing_guards`), and the restore that
-lifts and restores them. The functions are in sql/functions.sql.
+The functions are in sql/functions.sql.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from django.db import connection
+from goldenproject.kit.guards import Guard, audited, frozen, register_guards
 
 SQL = Path(__file__).parent.parent / "sql"
 FUNCTIONS_SQL = SQL / "functions.sql"
@@ -48,37 +46,6 @@ _CORPUS_AUDITED = {
 _CORPUS_FROZEN = ("datasets_app_retrievalrun", "datasets_app_retrievalresult")
 
 
-@dataclass(frozen=True)
-class Guard:
-    """A trigger: its table, its name, and the statement that creates it."""
-
-    table: str
-    name: str
-    definition: str
-
-    @property
-    def create_sql(self) -> str:
-        return (
-            f"DROP TRIGGER IF EXISTS {self.name} ON {self.table};\n"
-            f"CREATE TRIGGER {self.name} {self.definition};\n"
-            f"ALTER TABLE {self.table} ENABLE ALWAYS TRIGGER {self.name};\n"
-        )
-
-    @property
-    def drop_sql(self) -> str:
-        return f"DROP TRIGGER IF EXISTS {self.name} ON {self.table};\n"
-
-
-def _frozen(table: str) -> list[Guard]:
-    return [
-        Guard(
-            table,
-            "golden_append_only",
-            f"BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION golden_refuse()",
-        )
-    ]
-
-
 def _frozen_but_redactable(table: str, function: str) -> list[Guard]:
     return [
         Guard(
@@ -90,28 +57,6 @@ def _frozen_but_redactable(table: str, function: str) -> list[Guard]:
             table,
             "golden_redaction_only",
             f"BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()",
-        ),
-    ]
-
-
-def _audited(table: str, history: str, pk: str, ignored: str) -> list[Guard]:
-    call = f"FOR EACH STATEMENT EXECUTE FUNCTION golden_audit('{history}', '{pk}', '{ignored}')"
-    return [
-        Guard(
-            table, "golden_audit_insert", f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows {call}"
-        ),
-        Guard(
-            table,
-            "golden_audit_update",
-            f"AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows {call}",
-        ),
-        Guard(
-            table, "golden_audit_delete", f"AFTER DELETE ON {table} REFERENCING OLD TABLE AS old_rows {call}"
-        ),
-        Guard(
-            table,
-            "golden_no_truncate",
-            f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION golden_refuse()",
         ),
     ]
 
@@ -193,32 +138,23 @@ def _corpus_tracked() -> list[Guard]:
 
 def dataset_guards() -> list[Guard]:
     """The triggers of datasets and their versions, in a fixed order."""
-    guards = [guard for table in _FROZEN for guard in _frozen(table)]
+    guards = [guard for table in _FROZEN for guard in frozen(table)]
     guards += _frozen_but_redactable("datasets_app_blob", "golden_guard_blob_update")
     for table, (history, pk, ignored) in _AUDITED.items():
-        guards += _audited(table, history, pk, ignored)
+        guards += audited(table, history, pk, ignored)
         if table == "datasets_app_example":
             guards += _frozen_but_redactable(history, "golden_guard_history_update")
         else:
-            guards += _frozen(history)
+            guards += frozen(history)
     return guards + _tracked() + _refs()
 
 
 def corpus_guards() -> list[Guard]:
     """The triggers of the corpus and its evaluations, in a fixed order."""
-    guards = [guard for table in _CORPUS_FROZEN for guard in _frozen(table)]
+    guards = [guard for table in _CORPUS_FROZEN for guard in frozen(table)]
     for table, history in _CORPUS_AUDITED.items():
-        guards += _audited(table, history, "id", "") + _frozen(history)
+        guards += audited(table, history, "id", "") + frozen(history)
     return guards + _corpus_tracked()
-
-
-def all_guards() -> list[Guard]:
-    """Every trigger, in a fixed order."""
-    return dataset_guards() + corpus_guards()
-
-
-def guarded_tables() -> list[str]:
-    return sorted({guard.table for guard in all_guards()})
 
 
 def create_sql() -> str:
@@ -246,11 +182,8 @@ def drop_corpus_sql() -> str:
     return "".join(guard.drop_sql for guard in corpus_guards()) + f"DROP FUNCTION IF EXISTS {functions};"
 
 
-def missing_guards() -> list[str]:
-    """Name each guard that the database lacks or that does not fire always, as "table.trigger"."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgname LIKE 'golden\\_%' AND tgenabled = 'A'"
-        )
-        standing = set(cursor.fetchall())
-    return [f"{g.table}.{g.name}" for g in all_guards() if (g.table, g.name) not in standing]
+def _guards() -> list[Guard]:
+    return dataset_guards() + corpus_guards()
+
+
+register_guards("datasets_app", _guards)

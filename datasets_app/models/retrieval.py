@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from pgvector.django import VectorField
 
 from datasets_app.models.corpus import Corpus
+from datasets_app.models.dataset import ExampleIdentity
 
 
 class EmbeddingModel(models.Model):
@@ -61,6 +62,31 @@ class Embedding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} {bytes(self.content_hash).hex()[:12]}"
+
+
+class ExampleVector(models.Model):
+    """The vector of an example's input under a model; `content_hash` tells of which input (SHA-256 of its text).
+
+    Apart from the vectors of chunks, whose index must find chunks alone.
+    """
+
+    pk = models.CompositePrimaryKey("model_id", "example_id")
+    model = models.ForeignKey(
+        EmbeddingModel, on_delete=models.CASCADE, related_name="example_vectors", db_index=False
+    )
+    example = models.ForeignKey(
+        ExampleIdentity, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    content_hash = models.BinaryField()
+    vector = VectorField()
+
+    def __str__(self) -> str:
+        return f"{self.model_id} {self.example_id}"
+
+    @staticmethod
+    def index_name(model: EmbeddingModel) -> str:
+        """Name of the HNSW index over the vectors of examples under `model`."""
+        return f"example_vector_hnsw_{model.pk}"
 
 
 class LexicalSegment(models.Model):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from datasets_app.models.guards import all_guards, guarded_tables, missing_guards
+from goldenproject.kit.guards import all_guards, guarded_tables, missing_guards
 from exports_app.backup.tables import NOT_IN_BACKUP, saved_tables
 from exports_app.errors import RestoreFailed
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import GeneratedField
 from simple_history.models import HistoricalChanges
 
-from datasets_app.models.guards import all_guards, missing_guards
+from goldenproject.kit.guards import all_guards, missing_guards
 
 APPS = ("datasets_app", "labeling_app", "exports_app")
 # tables whose changes nobody audits, and why
@@ -28,6 +28,14 @@ UNGUARDED = {
     "datasets_app_lexicalsegment": "derived from texts; made again at any time",
     "datasets_app_lexicalterm": "derived from texts; made again at any time",
     "datasets_app_changedchunk": "what the lexical index has still to look at",
+    "datasets_app_examplevector": "derived from texts; made again at any time",
+    "labeling_app_queueitem": "who gets which example when; labels, decisions and assignments are on record elsewhere",
+    "labeling_app_lease": "who holds what until when; what comes of it is in the label history",
+    "labeling_app_label": "the newest state of the label history, which is append-only and audited",
+    "labeling_app_suggestion": "what a model proposes, no golden data; bringing them in writes an audit event",
+    "labeling_app_draft": "an answer not given yet",
+    "labeling_app_keymap": "a person's own keys, no golden data",
+    "labeling_app_webhookdelivery": "a message and how its sending went; the webhook itself is audited",
     "datasets_app_jobrun": "progress of a job; what the job does is audited where it does it",
     "datasets_app_apitoken": "making and revoking a token writes audit events; the last use changes all the time",
 }

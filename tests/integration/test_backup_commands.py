@@ -14,12 +14,12 @@ from django.core.management import call_command
 from django.db import connection
 
 from datasets_app.models import AuditEvent, Dataset, Example
-from datasets_app.models.guards import missing_guards
 from datasets_app.services.versioning.verifying import verify_database
 from exports_app.errors import RestoreConflict
 from exports_app.services.dumps import create_dump, restore_dump
 from exports_app.services.restores import RestoreOptions
 from exports_app.services.verification import verify_directory
+from goldenproject.kit.guards import missing_guards
 from tests.integration.backup_data import make_history
 from tests.integration.test_backup_round_trip import everything
 from tests.template_database import ROOT, cloned, connected_to

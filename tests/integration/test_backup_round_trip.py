@@ -13,7 +13,6 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from datasets_app.models import AuditEvent, Dataset, DatasetCommit, Example, ExampleType, JobRun
-from datasets_app.models.guards import missing_guards
 from datasets_app.services.curation.examples import delete_examples, update_example
 from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.versioning.refs import get_branch
@@ -28,6 +27,7 @@ from exports_app.services.restores import RestoreOptions, restore_backup
 from exports_app.services.verification import verify_directory
 from goldenproject.kit.clock import frozen
 from goldenproject.kit.errors import Forbidden
+from goldenproject.kit.guards import missing_guards
 from tests.integration.backup_data import documents, make_history, row
 from tests.template_database import cloned, connected_to
 

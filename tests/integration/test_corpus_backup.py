@@ -17,13 +17,13 @@ from datasets_app.models import (
     Embedding,
     LexicalSegment,
 )
-from datasets_app.models.guards import missing_guards
 from datasets_app.services.corpus.verifying import verify_corpus
 from exports_app.errors import RestoreRefused
 from exports_app.services import restored_retrieval
 from exports_app.services.backups import BackupOptions, create_backup
 from exports_app.services.verification import verify_directory
 from goldenproject.kit.clock import frozen
+from goldenproject.kit.guards import missing_guards
 from tests.integration.corpus_backup_files import MAIN, METADATA, NOON, restored, written
 from tests.integration.corpus_data import (
     NUMBERS,

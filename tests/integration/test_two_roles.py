@@ -16,7 +16,6 @@ from django.db import DatabaseError, ProgrammingError, connections, transaction
 from psycopg import sql
 
 from datasets_app.models import Analysis, Blob, Chunk, Redaction
-from datasets_app.models.guards import guarded_tables, missing_guards
 from datasets_app.services.access.database_roles import apply_roles, roles_sql
 from datasets_app.services.corpus.corpora import get_corpus
 from datasets_app.services.curation.examples import delete_examples, update_example
@@ -28,6 +27,7 @@ from datasets_app.services.versioning.redacting import redact
 from datasets_app.services.versioning.refs import delete_tag
 from goldenproject.kit.commands import as_golden_error
 from goldenproject.kit.errors import BadInput
+from goldenproject.kit.guards import guarded_tables, missing_guards
 from tests.template_database import connected_to, maintenance
 
 pytestmark = pytest.mark.slow

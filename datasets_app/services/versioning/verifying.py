@@ -14,11 +14,11 @@ from django.db import transaction
 from datasets_app.domain import tree
 from datasets_app.errors import CorruptData
 from datasets_app.models import AuditEvent, Branch, DatasetCommit
-from datasets_app.models.guards import missing_guards
 from datasets_app.services.versioning.comparing import logged_changes, root_of
 from datasets_app.services.versioning.store import NodeStore
 from datasets_app.services.versioning.working_rows import CONTENT_COLUMNS, content_hash_of_columns
 from goldenproject.kit.database_io import binary_cursor, stream
+from goldenproject.kit.guards import missing_guards
 
 MAX_NAMED = 20
 VERIFY_ACTION = "verify"

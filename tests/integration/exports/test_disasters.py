@@ -12,9 +12,9 @@ from django.db import connection, migrations, transaction
 from django.db.migrations.state import ProjectState
 
 from datasets_app.models import AuditEvent, Chunk
-from datasets_app.models.guards import missing_guards
 from exports_app.backup.guards import golden_tables, lifted_guards
 from exports_app.services.evaluations import CorpusEvaluation, evaluate_all
+from goldenproject.kit.guards import missing_guards
 from tests.integration.asked_corpus import TEXTS
 from tests.integration.corpus_data import make_id
 from tests.integration.test_backup_round_trip import everything

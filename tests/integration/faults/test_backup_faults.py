@@ -19,7 +19,6 @@ import pytest
 from django.db import connection
 
 from datasets_app.models import Example
-from datasets_app.models.guards import missing_guards
 from datasets_app.services.curation.examples import update_example
 from datasets_app.services.curation.manager import DatasetManager
 from exports_app.backup import layout, loading
@@ -28,6 +27,7 @@ from exports_app.services.backups import BackupOptions, create_backup
 from exports_app.services.restores import RestoreOptions, restore_backup
 from exports_app.services.verification import verify_directory
 from goldenproject.kit.errors import GoldenError
+from goldenproject.kit.guards import missing_guards
 from tests.integration.backup_data import documents, make_history, row
 from tests.integration.test_backup_round_trip import everything, files
 from tests.template_database import cloned, connected_to

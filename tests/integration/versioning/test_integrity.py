@@ -6,10 +6,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from datasets_app.models import Blob, Example, Redaction
-from datasets_app.models.guards import missing_guards
 from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.versioning.redacting import redact
 from datasets_app.services.versioning.verifying import verify_database
+from goldenproject.kit.guards import missing_guards
 
 pytestmark = pytest.mark.django_db
 

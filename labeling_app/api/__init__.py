@@ -1,0 +1,1 @@
+"""The API of labeling, under /api/v1/labeling/."""

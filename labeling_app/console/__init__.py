@@ -1,0 +1,1 @@
+"""The pages of labelers, reviewers and those who run queues."""

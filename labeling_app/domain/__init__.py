@@ -1,0 +1,1 @@
+"""Plain Python: agreement, consensus, choosing, keys. No Django."""

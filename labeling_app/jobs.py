@@ -1,0 +1,1 @@
+"""The jobs of labeling. Every process loads this module at its start."""

@@ -1,0 +1,1 @@
+"""What the admin, the API and the jobs call."""
