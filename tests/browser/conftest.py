@@ -98,5 +98,5 @@ def make_person(name: str, role: str) -> User:
 
 @pytest.fixture
 def person(live_site: str) -> Callable[[str, str], User]:
-    """Makes people: person("robin", "curator")."""
+    """Makes people: person("owner", "curator")."""
     return make_person

@@ -41,35 +41,35 @@ def label(branch: Branch, ordinal: int, value: str, actor: User) -> None:
 @pytest.fixture(scope="module")
 def story(live_site: str) -> Dataset:
     """A dataset with everything that a page may show: commits, tag, branches, an open merge, imports, jobs."""
-    robin = make_person("robin", "superuser")
-    make_person("ines", "curator")
+    owner = make_person("owner", "superuser")
+    make_person("corpus-curator", "curator")
     text = ExampleType.objects.get(name="text_classification")
     dataset = create_dataset(
-        name="support-questions", description="Questions to the support.", actor=robin, default_type=text
+        name="support-questions", description="Questions to the support.", actor=owner, default_type=text
     )
     main = dataset.main
-    import_file(branch=main, source=lines(120), actor=robin, options=ImportOptions(format="jsonl"))
-    commit(branch=main, message="Import the questions", actor=robin)
-    create_tag(dataset=dataset, name="v1.0", ref="main", message="First version", actor=robin)
-    side = create_branch(dataset=dataset, name="relabel", start="main", actor=robin)
-    side = open_worktree(branch=side, actor=robin)
-    label(side, 0, "theirs", robin)
-    commit(branch=side, message="Relabel the first", actor=robin)
-    label(main, 0, "ours", robin)
-    label(main, 1, "ours too", robin)
-    commit(branch=main, message="Relabel two", actor=robin)
-    merge(branch=main, source="relabel", actor=robin)
-    label(main, 2, "not committed", robin)
+    import_file(branch=main, source=lines(120), actor=owner, options=ImportOptions(format="jsonl"))
+    commit(branch=main, message="Import the questions", actor=owner)
+    create_tag(dataset=dataset, name="v1.0", ref="main", message="First version", actor=owner)
+    side = create_branch(dataset=dataset, name="relabel", start="main", actor=owner)
+    side = open_worktree(branch=side, actor=owner)
+    label(side, 0, "theirs", owner)
+    commit(branch=side, message="Relabel the first", actor=owner)
+    label(main, 0, "ours", owner)
+    label(main, 1, "ours too", owner)
+    commit(branch=main, message="Relabel two", actor=owner)
+    merge(branch=main, source="relabel", actor=owner)
+    label(main, 2, "not committed", owner)
     stage_file(
         branch=main,
         file=io.BytesIO(b'{"input": {"text": ""}, "output": {}}\nnonsense\n' + lines(3).getvalue()),
         file_name="bad.jsonl",
         options=ImportOptions(),
-        actor=robin,
+        actor=owner,
     )
-    create_token(user=robin, name="training", scopes=["read"], actor=robin)
-    start_job(kind="verify", dataset=None, actor=robin)
-    running = start_job(kind="import_apply", dataset=dataset, arguments={"batch": "x"}, actor=robin)
+    create_token(user=owner, name="training", scopes=["read"], actor=owner)
+    start_job(kind="verify", dataset=None, actor=owner)
+    running = start_job(kind="import_apply", dataset=dataset, arguments={"batch": "x"}, actor=owner)
     JobRun.objects.filter(pk=running.pk).update(
         state="running", done=31_000, total=90_000, message="Importing questions.csv"
     )
@@ -125,7 +125,7 @@ def test_console__each_page__fits_the_window(
     visitor: Callable[..., Visitor], story: Dataset, dark: bool
 ) -> None:
     one = visitor("pages-dark" if dark else "pages-light", dark=dark)
-    one.sign_in("robin")
+    one.sign_in("owner")
     too_wide = {}
     for name, address in pages(story).items():
         answer = one.page.goto(f"{one.site}{address}")
@@ -141,7 +141,7 @@ def test_console__small_screen__the_main_pages_can_be_used(
     visitor: Callable[..., Visitor], story: Dataset
 ) -> None:
     one = visitor("pages-small")
-    one.sign_in("robin")
+    one.sign_in("owner")
     one.page.set_viewport_size({"width": 390, "height": 844})
     known = pages(story)
     too_wide = {}

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def source(live_site: str) -> Analysis:
     """A corpus with everything that a page may show."""
-    make_person("ines", "curator")
+    make_person("corpus-curator", "curator")
     EmbeddingModel.objects.update(is_current=False)
     for name in ("csv", "argparse", "asyncio"):
         make_source(name)
@@ -50,7 +50,7 @@ def test_corpus__each_page__fits_the_window(
     visitor: Callable[..., Visitor], source: Analysis, dark: bool
 ) -> None:
     one = visitor("corpus-dark" if dark else "corpus-light", dark=dark)
-    one.sign_in("ines")
+    one.sign_in("corpus-curator")
     query, chunk = TestQuery.objects.get(text__startswith="What is text 0"), chunks_of(source)[1]
     pages = {
         "sources": list_of(Analysis),
@@ -83,7 +83,7 @@ def test_corpus__small_screen__the_pages_can_be_used(
     visitor: Callable[..., Visitor], source: Analysis
 ) -> None:
     one = visitor("corpus-small")
-    one.sign_in("ines")
+    one.sign_in("corpus-curator")
     one.page.set_viewport_size({"width": 390, "height": 844})
     too_wide = {}
     for address in (
@@ -104,7 +104,7 @@ def test_corpus__from_a_new_source__to_a_query_that_passes(
 ) -> None:
     one = visitor("corpus-story")
     page = one.page
-    one.sign_in("ines")
+    one.sign_in("corpus-curator")
     one.go("/admin/datasets_app/analysis/add/")
     page.get_by_label("URL").fill("https://example.com/zip")
     page.get_by_label("Content type").fill("documentation")

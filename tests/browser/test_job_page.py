@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def test_job_page__while_a_worker_does_it__shows_how_far_it_is(
     visitor: Callable[..., Visitor], person: Callable[..., User]
 ) -> None:
-    person("robin", "superuser")
+    person("owner", "superuser")
     one = visitor("job")
     page = one.page
-    one.sign_in("robin")
+    one.sign_in("owner")
     one.go("/admin/datasets_app/jobrun/")
     page.get_by_role("button", name="Verify everything now").click()
     expect(page.get_by_text("Waits for a worker.")).to_be_visible()

@@ -27,7 +27,7 @@ from tests.integration.admin.corpus_pages import (
 
 @pytest.fixture
 def curator(client_of: Callable[..., Client]) -> Client:
-    return client_of("curator", name="ines")
+    return client_of("curator", name="corpus-curator")
 
 
 # --- chunks -------------------------------------------------------------------------------------------------------
@@ -291,5 +291,5 @@ def test_artifact__removed__stays_in_the_history(curator: Client) -> None:
     assert curator.post(page_of(source, "artifact"), {"seen": seen(page), "_remove": "1"}).status_code == 302
     assert Artifact.objects.count() == 0
     history = curator.get(page_of(source, "history")).content.decode()
-    assert "<b>ines</b> deleted the artifact" in history
+    assert "<b>corpus-curator</b> deleted the artifact" in history
     assert "Summary of json." in history

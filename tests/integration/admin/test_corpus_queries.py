@@ -32,7 +32,7 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def curator(client_of: Callable[..., Client]) -> Client:
     EmbeddingModel.objects.update(is_current=False)  # the lexical leg alone: no model is loaded
-    return client_of("curator", name="ines")
+    return client_of("curator", name="corpus-curator")
 
 
 def typed(
@@ -97,9 +97,9 @@ def test_query__saved__has_text_kind_rule_and_relevances(curator: Client) -> Non
     }
     events = curator.get(page_of(query, "history")).context["events"]
     assert {(event.who, event.verb, event.noun) for event in events[:3]} == {
-        ("ines", "changed", "query"),
-        ("ines", "added", "expected chunk"),
-        ("ines", "changed", "expected chunk"),
+        ("corpus-curator", "changed", "query"),
+        ("corpus-curator", "added", "expected chunk"),
+        ("corpus-curator", "changed", "expected chunk"),
     }
 
 
@@ -167,7 +167,7 @@ def test_add__a_query_with_chunks__is_saved(curator: Client) -> None:
     query = TestQuery.objects.get()
     assert response["Location"] == page_of(query)
     assert query_document(query)["expected"] == {str(chunk.pk): 2}
-    assert AuditEvent.objects.get(action="corpus.query.add").actor_name == "ines"
+    assert AuditEvent.objects.get(action="corpus.query.add").actor_name == "corpus-curator"
 
 
 def test_delete__a_query__leaves_its_chunks(curator: Client) -> None:

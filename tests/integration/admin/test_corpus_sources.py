@@ -31,7 +31,7 @@ ADD = reverse("admin:datasets_app_analysis_add")
 
 @pytest.fixture
 def curator(client_of: Callable[..., Client]) -> Client:
-    return client_of("curator", name="ines")
+    return client_of("curator", name="corpus-curator")
 
 
 def facts(source: Analysis, **changed: str) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_add__of_a_good_url__leads_to_its_chunks(curator: Client) -> None:
     assert response["Location"] == page_of(source, "chunks")
     assert facts(source) == {"url": url_of("csv"), "content_type": "page", "status": "completed"}
     event = AuditEvent.objects.get(action="corpus.analysis.add")
-    assert event.actor_name == "ines"
+    assert event.actor_name == "corpus-curator"
 
 
 @pytest.mark.parametrize("url", ["https://example.com/page", "nonsense", "", url_of("json")])
@@ -160,7 +160,7 @@ def test_facts__changed__are_saved_under_the_name_of_the_person(curator: Client)
     assert curator.post(page_of(source), sent)["Location"] == page_of(source)
     source.refresh_from_db()
     assert (source.url, source.status) == (url_of("json5"), "failed")
-    assert source.history.latest("history_id").history_user.username == "ines"
+    assert source.history.latest("history_id").history_user.username == "corpus-curator"
     assert "failed" in curator.get(page_of(source, "history")).content.decode()
 
 
@@ -223,7 +223,7 @@ def test_history__of_parts__tells_who_changed_which_field(curator: Client) -> No
     curator.post(page_of(chunk), {**cells, "seen": seen(page)})
     for address in (page_of(source, "history"), page_of(chunk, "history")):
         event = curator.get(address).context["events"][0]
-        assert (event.who, event.verb, event.noun) == ("ines", "changed", "chunk")
+        assert (event.who, event.verb, event.noun) == ("corpus-curator", "changed", "chunk")
         assert [field.path for field in event.fields] == ["$.Content"]
 
 

@@ -100,7 +100,7 @@ def test_runs__many__are_paged_in_few_statements(
 def test_start__by_a_curator__leads_to_a_job_that_makes_the_run(
     client_of: Callable[..., Client], source: Analysis
 ) -> None:
-    client = client_of("curator", name="ines")
+    client = client_of("curator", name="corpus-curator")
     assert client.get(START).status_code == 200
     assert not JobRun.objects.exists()
     sent = {
@@ -117,7 +117,12 @@ def test_start__by_a_curator__leads_to_a_job_that_makes_the_run(
     assert response["Location"] == f"/admin/datasets_app/jobrun/{job.pk}/change/"
     run_job(job_id=job.pk)
     run = RetrievalRun.objects.get()
-    assert (run.name, run.k, run.query_count, run.created_by.username) == ("with titles", 5, 1, "ines")
+    assert (run.name, run.k, run.query_count, run.created_by.username) == (
+        "with titles",
+        5,
+        1,
+        "corpus-curator",
+    )
     assert run.options["search"]["boosts"]["title"] == 0.5
     assert run.options["queries"] == {"tags": ["basics"], "difficulty": "easy", "category": "", "ids": None}
     assert run_page(run) in client.get(response["Location"]).content.decode()

@@ -135,7 +135,7 @@ def test_search__by_a_curator__makes_a_test_query_of_ticked_chunks(
     client_of: Callable[..., Client], lexical: None
 ) -> None:
     first, _, third = chunks_of(make_source("json"))
-    client = client_of("curator", name="ines")
+    client = client_of("curator", name="corpus-curator")
     page = client.get(SEARCH, {"q": "json"}).content.decode()
     assert "Make this a test query" in page
     response = client.post(
@@ -147,7 +147,7 @@ def test_search__by_a_curator__makes_a_test_query_of_ticked_chunks(
         "json",
         {(first.pk, 1), (third.pk, 1)},
     )
-    assert AuditEvent.objects.filter(action="corpus.query.add", actor__username="ines").exists()
+    assert AuditEvent.objects.filter(action="corpus.query.add", actor__username="corpus-curator").exists()
     again = client.get(SEARCH, {"q": "json"})
     assert [row.relevance for row in again.context["rows"]].count(1) == 2
     assert "Make this a test query" not in again.content.decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.core.management import call_command
 
@@ -9,6 +11,7 @@ from datasets_app.services.curation.manager import DatasetManager
 from exports_app.services.evaluations import CorpusEvaluation, evaluate_all
 from tests.integration.asked_corpus import make_asked_corpus
 from tests.integration.backup_data import documents
+from tests.template_database import maintenance
 
 
 @pytest.fixture
@@ -22,3 +25,11 @@ def evaluated(committed_db: str) -> CorpusEvaluation:
     (found,) = evaluate_all(actor=None)
     assert (found.passed, found.queries, found.embedding_model) == (4, 4, "minilm")
     return found
+
+
+@pytest.fixture
+def drills_one_by_one() -> Iterator[None]:
+    """Hold back the drills of the other processes of the tests: all see the throw-away databases of the one server."""
+    with maintenance() as raw:
+        raw.execute("SELECT pg_advisory_lock(hashtextextended('drills of the tests', 0))")
+        yield

@@ -6,52 +6,25 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from django.test import Client
 from django.urls import reverse
 
-from datasets_app.models import AuditEvent, Dataset, ExampleType
+from datasets_app.models import AuditEvent, Dataset
 from datasets_app.services.curation.datasets import create_dataset
-from datasets_app.services.curation.importing import ImportOptions, import_file
-from datasets_app.services.versioning.commits import commit
-from datasets_app.services.versioning.refs import create_tag
+from tests.integration.exports.forty_cards import body, client_of, forty_cards
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def dataset() -> Dataset:
-    text = ExampleType.objects.get(name="text_classification")
-    made = create_dataset(name="cards", actor=None, default_type=text)
-    lines = b"".join(
-        b'{"id": "c%d", "input": {"text": "Question %d"}, "output": {"label": "l%d"}}\n' % (n, n, n % 2)
-        for n in range(40)
-    )
-    import_file(branch=made.main, source=io.BytesIO(lines), actor=None, options=ImportOptions(format="jsonl"))
-    commit(branch=made.main, message="Forty", actor=None)
-    create_tag(dataset=made, name="v1.0", ref="main", actor=None)
-    return made
-
-
-def client_of(role: str | None) -> Client:
-    user = User.objects.create_user(f"a-{role}", is_staff=True)
-    if role:
-        user.groups.add(Group.objects.get(name=role))
-    client = Client()
-    client.force_login(user)
-    return client
+    return forty_cards("v1.0")
 
 
 def address(dataset: Dataset) -> str:
     return reverse("admin:datasets_app_dataset_export", args=[dataset.pk])
-
-
-def body(answer: Any) -> bytes:
-    return b"".join(answer.streaming_content)
 
 
 def test_export_page__tag__is_what_the_command_writes(dataset: Dataset, tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from tests.integration.test_backup_commands import manage
 from tests.integration.test_backup_round_trip import everything
 from tests.template_database import ROOT, cloned, connected_to, maintenance
 
+pytestmark = pytest.mark.usefixtures("drills_one_by_one")
+
 
 def scratch_databases() -> set[str]:
     with maintenance() as raw:
