@@ -1,0 +1,96 @@
+"""Hidden checks: how often they come, what counts as right, when it is too few."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labeling_app.domain.gold_checks import gold_due, is_right, missed_too_many
+
+TIER = {
+    "properties": {
+        "tier": {"enum": ["A", "B"]},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "reasoning": {"type": "string"},
+    }
+}
+
+
+def test_gold_due__same_arguments__same_answer() -> None:
+    first = [gold_due(7, "session", served, 0.2) for served in range(50)]
+    assert first == [gold_due(7, "session", served, Decimal("0.2")) for served in range(50)]
+    assert first != [gold_due(8, "session", served, 0.2) for served in range(50)]
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
+def test_gold_due__many_examples__come_at_the_rate(rate: float) -> None:
+    share = sum(gold_due(1, "s", served, rate) for served in range(20_000)) / 20_000
+    assert abs(share - rate) < 0.01
+
+
+@given(st.integers(), st.uuids(), st.integers(0, 10**6))
+def test_gold_due__rate_of_nought__never(seed: int, session: Any, served: int) -> None:
+    assert not gold_due(seed, session, served, 0)
+    assert gold_due(seed, session, served, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        ({"tier": "A", "confidence": 0.2, "reasoning": "x"}, {"tier": "A", "confidence": 0.9}, True),
+        ({"tier": "B", "confidence": 0.9}, {"tier": "A", "confidence": 0.9}, False),
+        ({"confidence": 0.9}, {"tier": "A"}, False),
+    ],
+)
+def test_is_right__type_with_a_class__the_class_decides(answer: Any, gold: Any, right: bool) -> None:
+    assert is_right(answer, gold, TIER, "tier") is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        ({"tier": "A", "confidence": 0.95, "reasoning": "x"}, {"tier": "A", "confidence": 0.9}, True),
+        ({"tier": "A", "confidence": 0.84}, {"tier": "A", "confidence": 0.9}, False),
+        ({"tier": "A", "reasoning": "one"}, {"tier": "A", "reasoning": "another"}, True),
+        ({}, {"tier": "A"}, False),
+    ],
+)
+def test_is_right__no_class__only_what_gold_names_counts(answer: Any, gold: Any, right: bool) -> None:
+    assert is_right(answer, gold, TIER) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        ("billing ", "billing", True),
+        ("billing", "account", False),
+        (75.0, 75, True),
+        (75.1, 75, False),
+        (True, 1, False),
+        (["a", "b"], ["b", "a"], False),
+        (None, "x", False),
+    ],
+)
+def test_is_right__a_plain_value__must_be_the_same_content(answer: Any, gold: Any, right: bool) -> None:
+    assert is_right(answer, gold, {}) is right
+    assert is_right(answer, gold, {}, "") is right
+
+
+def test_missed_too_many__few_checks__says_nothing_yet() -> None:
+    assert not missed_too_many([False] * 4, below=0.8, after=5)
+    assert missed_too_many([False] * 5, below=0.8, after=5)
+    assert not missed_too_many([False] * 5, below=None, after=5)
+    assert not missed_too_many([], below=0.8, after=0)
+
+
+def test_missed_too_many__exactly_the_threshold__goes_on() -> None:
+    assert not missed_too_many([True] * 8 + [False] * 2, below=Decimal("0.8"), after=10)
+    assert missed_too_many([True] * 7 + [False] * 3, below=Decimal("0.8"), after=10)
+
+
+def test_missed_too_many__a_good_record_of_long_ago__hides_nothing() -> None:
+    assert missed_too_many([False] * 25 + [True] * 500, below=0.8, after=10)
