@@ -5,3 +5,10 @@ class LabelingConfig(AppConfig):
     name = "labeling_app"
     verbose_name = "Labeling"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from datasets_app.services.curation.types import type_checks
+        from labeling_app.services.keys import check_type_keys
+
+        if check_type_keys not in type_checks:
+            type_checks.append(check_type_keys)

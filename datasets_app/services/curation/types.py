@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from datasets_app.domain.schema_types import CompiledType, Violation, check_schema, with_property_order
@@ -11,6 +12,9 @@ from datasets_app.services.access import record
 from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting
 from goldenproject.kit.retries import retried
+
+# What other apps want to check before a type is saved; each raises an error of its own. They add theirs when they start.
+type_checks: list[Callable[[ExampleType], None]] = []
 
 
 def get_type(name: str) -> ExampleType:
@@ -66,6 +70,8 @@ def save_type(*, example_type: ExampleType, actor: Any) -> ExampleType:
         required_fields=tuple(example_type.required_fields),
         class_field=example_type.class_field,
     )
+    for check in type_checks:
+        check(example_type)
     example_type.input_schema = with_property_order(example_type.input_schema)
     example_type.output_schema = with_property_order(example_type.output_schema)
     with acting(actor, f"type {example_type.name}"):
