@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from datasets_app.domain.canonical import same_json
+from labeling_app.domain.answer_fields import AnswerField, Kind, deciding_fields
 
 NUMBER_TOLERANCE: Final = 0.05
-"""A number is right within this share of the range that its schema allows; without a range it must be equal."""
+"""A number is right within this share of the span of its scale; on a scale without ends it must be equal."""
 RECENT_CHECKS: Final = 50
 """A labeler is judged by the newest checks, so that a good record of long ago hides no bad week."""
 _WHOLE: Final = 2**64
@@ -26,19 +27,19 @@ def gold_due(seed: int, session_id: Any, served: int, rate: float | Decimal) -> 
     return int.from_bytes(digest[:8]) < float(rate) * _WHOLE
 
 
-def is_right(answer: Any, gold: Any, schema: dict[str, Any], class_path: str | None = None) -> bool:
-    """Tell whether an answer agrees with the gold answer.
+def is_right(answer: Any, gold: Any, fields: Sequence[AnswerField]) -> bool:
+    """Tell whether an answer agrees with the gold answer; `fields` are those of the answers of the queue.
 
-    Where the type has a class, the class decides (`class_path` is its place in the answer; "" is the answer itself).
-    Otherwise values must be the same content, with these reliefs: numbers may be off by NUMBER_TOLERANCE of the range
-    of their schema; of an object only the fields that the gold answer names count, and text without a fixed choice
-    of values (a reason, a comment) does not.
+    Only what the gold answer gives counts, and of that the fields that decide agreement: the classes, which must be
+    equal. Without a class: numbers may be off by NUMBER_TOLERANCE of the span of their scale; text counts only where
+    there is nothing else, without regard to spaces at its ends.
     """
-    if class_path is not None:
-        wanted = _part(gold, class_path)
-        if wanted is not None:
-            return _agrees(_part(answer, class_path), wanted, {}, at_top=True)
-    return _agrees(answer, gold, schema, at_top=True)
+    given = [field for field in fields if field.of(gold) is not None]
+    if not given:
+        return same_json(answer, gold)
+    deciding = deciding_fields(given)
+    judged = [field for field in deciding if field.kind != Kind.TEXT] or deciding
+    return all(_agrees(field, field.of(answer), field.of(gold)) for field in judged)
 
 
 def missed_too_many(newest_first: Sequence[bool], *, below: float | Decimal | None, after: int) -> bool:
@@ -52,39 +53,13 @@ def missed_too_many(newest_first: Sequence[bool], *, below: float | Decimal | No
     return sum(counted) < float(below) * len(counted)
 
 
-def _agrees(answer: Any, gold: Any, schema: Any, *, at_top: bool = False) -> bool:
-    rules = schema if isinstance(schema, dict) else {}
-    if isinstance(gold, dict) and isinstance(answer, dict):
-        properties = rules.get("properties", {})
-        return all(
-            _agrees(answer.get(name), wanted, properties.get(name))
-            for name, wanted in gold.items()
-            if not _is_free_text(wanted, properties.get(name))
-        )
-    if _is_number(gold) and _is_number(answer):
-        span = _range(rules)
-        return same_json(answer, gold) if span is None else abs(answer - gold) <= span * NUMBER_TOLERANCE
-    if at_top and isinstance(gold, str) and isinstance(answer, str):
+def _agrees(field: AnswerField, answer: Any, gold: Any) -> bool:
+    if field.kind == Kind.NUMBER and field.span is not None and _is_number(answer) and _is_number(gold):
+        return bool(abs(answer - gold) <= field.span * NUMBER_TOLERANCE)
+    if isinstance(answer, str) and isinstance(gold, str):
         return answer.strip() == gold.strip()
     return same_json(answer, gold)
 
 
-def _is_free_text(value: Any, schema: Any) -> bool:
-    rules = schema if isinstance(schema, dict) else {}
-    return isinstance(value, str) and "enum" not in rules and "const" not in rules
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _range(schema: dict[str, Any]) -> float | None:
-    low: Any = schema.get("minimum")
-    high: Any = schema.get("maximum")
-    return float(high - low) if _is_number(low) and _is_number(high) else None
-
-
-def _part(value: Any, path: str) -> Any:
-    for name in path.split(".") if path else ():
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

@@ -21,6 +21,7 @@ from labeling_app.models import (
     Lease,
     QueueItem,
 )
+from labeling_app.services.queue_fields import fields_of
 
 _HAD = (Lease.State.HELD, Lease.State.SUBMITTED, Lease.State.SKIPPED)
 
@@ -50,29 +51,10 @@ def judge(*, queue: LabelingQueue, item_id: int, labeler: Any, value: Any) -> bo
     Call it in the transaction that stores the label, before the label itself is stored.
     """
     gold = GoldAnswer.objects.get(item=item_id)
-    right = is_right(value, gold.value, _schema(queue), class_path(queue))
+    right = is_right(value, gold.value, fields_of(queue))
     if not right:
         _pause_if_bad(queue, item_id, labeler)
     return right
-
-
-def class_path(queue: LabelingQueue) -> str | None:
-    """Return where in an answer of the queue the class lies ("" is the answer itself), None where there is none."""
-    field, asked = queue.example_type.class_field, queue.field_path
-    if not field:
-        return None
-    if not asked:
-        return field
-    if field == asked:
-        return ""
-    return field.removeprefix(f"{asked}.") if field.startswith(f"{asked}.") else None
-
-
-def _schema(queue: LabelingQueue) -> dict[str, Any]:
-    schema: Any = queue.example_type.output_schema
-    for name in queue.field_path.split(".") if queue.field_path else ():
-        schema = schema.get("properties", {}).get(name, {}) if isinstance(schema, dict) else {}
-    return schema if isinstance(schema, dict) else {}
 
 
 def _pause_if_bad(queue: LabelingQueue, item_id: int, labeler: Any) -> None:

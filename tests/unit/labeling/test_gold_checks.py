@@ -9,15 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labeling_app.domain.answer_fields import answer_fields
 from labeling_app.domain.gold_checks import gold_due, is_right, missed_too_many
 
-TIER = {
-    "properties": {
-        "tier": {"enum": ["A", "B"]},
-        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        "reasoning": {"type": "string"},
-    }
-}
+TIER = answer_fields(
+    {
+        "properties": {
+            "tier": {"enum": ["A", "B"]},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+            "reasoning": {"type": "string"},
+        }
+    },
+    class_path=("tier",),
+)
+SCORE = answer_fields(
+    {
+        "properties": {
+            "score": {"type": "number", "minimum": 0, "maximum": 100},
+            "count": {"type": "integer"},
+            "reasoning": {"type": "string"},
+        }
+    },
+)
 
 
 def test_gold_due__same_arguments__same_answer() -> None:
@@ -47,20 +60,25 @@ def test_gold_due__rate_of_nought__never(seed: int, session: Any, served: int) -
     ],
 )
 def test_is_right__type_with_a_class__the_class_decides(answer: Any, gold: Any, right: bool) -> None:
-    assert is_right(answer, gold, TIER, "tier") is right
+    assert is_right(answer, gold, TIER) is right
 
 
 @pytest.mark.parametrize(
     ("answer", "gold", "right"),
     [
-        ({"tier": "A", "confidence": 0.95, "reasoning": "x"}, {"tier": "A", "confidence": 0.9}, True),
-        ({"tier": "A", "confidence": 0.84}, {"tier": "A", "confidence": 0.9}, False),
-        ({"tier": "A", "reasoning": "one"}, {"tier": "A", "reasoning": "another"}, True),
-        ({}, {"tier": "A"}, False),
+        ({"score": 75, "count": 3, "reasoning": "x"}, {"score": 80, "count": 3}, True),
+        ({"score": 74.9, "count": 3}, {"score": 80, "count": 3}, False),
+        ({"score": 75, "count": 4}, {"score": 75, "count": 3}, False),
+        ({"score": 75, "count": 4}, {"score": 75}, True),
+        ({"score": 1, "reasoning": "one"}, {"score": 1, "reasoning": "another"}, True),
+        ({"reasoning": "one "}, {"reasoning": "one"}, True),
+        ({"reasoning": "two"}, {"reasoning": "one"}, False),
+        ({}, {"score": 75}, False),
+        (None, {"score": 75}, False),
     ],
 )
-def test_is_right__no_class__only_what_gold_names_counts(answer: Any, gold: Any, right: bool) -> None:
-    assert is_right(answer, gold, TIER) is right
+def test_is_right__no_class__only_what_gold_gives_counts(answer: Any, gold: Any, right: bool) -> None:
+    assert is_right(answer, gold, SCORE) is right
 
 
 @pytest.mark.parametrize(
@@ -73,11 +91,11 @@ def test_is_right__no_class__only_what_gold_names_counts(answer: Any, gold: Any,
         (True, 1, False),
         (["a", "b"], ["b", "a"], False),
         (None, "x", False),
+        (None, None, True),
     ],
 )
 def test_is_right__a_plain_value__must_be_the_same_content(answer: Any, gold: Any, right: bool) -> None:
-    assert is_right(answer, gold, {}) is right
-    assert is_right(answer, gold, {}, "") is right
+    assert is_right(answer, gold, answer_fields({})) is right
 
 
 def test_missed_too_many__few_checks__says_nothing_yet() -> None:
