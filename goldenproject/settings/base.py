@@ -222,6 +222,10 @@ PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 GOLDEN_EMBED_THREADS = environment.number("GOLDEN_EMBED_THREADS", 0)  # of the built-in model; 0: one per CPU
 GOLDEN_EMBED_ON_CHANGE = environment.flag("GOLDEN_EMBED_ON_CHANGE", default=True)
 
+# --- webhooks -------------------------------------------------------------------------------------------------------
+# hosts of one's own network, with or without a port, to which webhooks may send
+GOLDEN_WEBHOOK_PRIVATE_HOSTS = environment.words("GOLDEN_WEBHOOK_PRIVATE_HOSTS")
+
 # --- import wizard ------------------------------------------------------------------------------------------------
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True  # the triggers' history has every row
