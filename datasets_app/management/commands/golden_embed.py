@@ -18,8 +18,10 @@ from datasets_app.services.retrieval.embedding_models import (
     register_model,
     switch_current,
 )
+from datasets_app.services.retrieval.example_vectors import embed_examples, prune_example_vectors
 from datasets_app.services.retrieval.refreshing import refresh_lexical_indexes
 from datasets_app.services.retrieval.vector_index import index_state
+from datasets_app.services.versioning.refs import get_branch, get_dataset
 from goldenproject.kit.commands import GoldenCommand, Outcome, UsageError
 
 
@@ -41,7 +43,12 @@ class Command(GoldenCommand):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--status", action="store_true", help="only show how far each model is")
         what.add_argument(
-            "--prune", action="store_true", help="only delete the vectors of texts that no chunk has any more"
+            "--examples",
+            metavar="DATASET[@BRANCH]",
+            help="only make the vectors of the examples of this dataset: what the labeling console compares",
+        )
+        what.add_argument(
+            "--prune", action="store_true", help="only delete the vectors of texts and examples that are gone"
         )
         what.add_argument(
             "--register", metavar="NAME", help="add a model; it is asked for its dimension at once"
@@ -70,6 +77,8 @@ class Command(GoldenCommand):
         self._check_usage(options)
         if options["status"]:
             return _status(actor, options)
+        if options["examples"]:
+            return self._embed_examples(actor, options)
         if options["prune"]:
             return _prune(actor, options)
         if options["register"]:
@@ -114,6 +123,25 @@ class Command(GoldenCommand):
             },
             lines(_told(report) for report in reports),
             exit_code=1 if failed else 0,
+        )
+
+    def _embed_examples(self, actor: Any, options: dict[str, Any]) -> Outcome:
+        name, _, branch_name = options["examples"].partition("@")
+        branch = get_branch(get_dataset(name), branch_name or None)
+        reports = []
+        for model in _chosen(options):
+            with self.progress(f"Embedding with {model.name}") as progress:
+                reports.append(embed_examples(branch=branch, model=model, actor=actor, progress=progress))
+        return Outcome(
+            {
+                "dataset": branch.dataset.name,
+                "branch": branch.name,
+                "models": [one.document() for one in reports],
+            },
+            lines(
+                line((one.model, "bold"), f"  {one.embedded} examples embedded, {one.present} there before")
+                for one in reports
+            ),
         )
 
     def _delete(self, actor: Any, options: dict[str, Any]) -> Outcome:
@@ -176,7 +204,10 @@ def _document(model: EmbeddingModel) -> dict[str, Any]:
 
 
 def _prune(actor: Any, options: dict[str, Any]) -> Outcome:
-    deleted = {model.name: prune(model=model, actor=actor) for model in _chosen(options)}
+    deleted = {
+        model.name: prune(model=model, actor=actor) + prune_example_vectors(model=model, actor=actor)
+        for model in _chosen(options)
+    }
     return Outcome(
         {"deleted": deleted},
         lines(line((name, "bold"), f"  {count} unused vectors deleted") for name, count in deleted.items()),

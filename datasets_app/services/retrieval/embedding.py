@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets_app.domain.roles import Action
 from datasets_app.errors import EmbeddingRuns, IndexNeedsOwner
-from datasets_app.models import EmbeddingModel
+from datasets_app.models import Embedding, EmbeddingModel
 from datasets_app.services.access import record, require
 from datasets_app.services.retrieval.embedders import embedder_for
 from datasets_app.services.retrieval.stored_vectors import (
@@ -24,11 +24,27 @@ from datasets_app.services.retrieval.stored_vectors import (
     store_vectors,
     stored_hashes,
 )
-from datasets_app.services.retrieval.vector_index import SMALL, IndexState, ensure_index, index_state
+from datasets_app.services.retrieval.vector_index import (
+    SMALL,
+    IndexState,
+    Vectored,
+    ensure_index,
+    index_state,
+)
 from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
 
-__all__ = ["EmbedReport", "build_index", "embed_missing", "embed_texts", "prune"]
+__all__ = [
+    "EmbedReport",
+    "Report",
+    "build_index",
+    "embed_missing",
+    "embed_texts",
+    "held",
+    "index_after",
+    "prune",
+    "silent",
+]
 
 Report = Callable[..., None]
 """Tells progress: report(done, total, message), counts of texts."""
@@ -71,9 +87,9 @@ def embed_missing(
     """
     if actor is not None:
         require(actor, Action.EDIT)
-    report = progress or _silent
+    report = progress or silent
     begun = time.monotonic()
-    with _held(model, report, wait=wait):
+    with held(model, report, wait=wait):
         before = coverage(model)
         total, embedded = before.missing, 0
         report(0, total, f"Embedding with {model.name}")
@@ -81,7 +97,7 @@ def embed_missing(
             embedded += _embed_page(model, page)
             total = max(total, embedded)
             report(embedded, total, f"Embedding with {model.name}")
-        index, warnings = _index_after(model, before.stored + embedded, report)
+        index, warnings = index_after(model, before.stored + embedded, report)
     if actor is not None:
         with acting(actor, "embed"):
             record(actor, "embedding.run", None, f"{embedded} texts with {model.name}", embedded=embedded)
@@ -96,7 +112,7 @@ def embed_texts(
     `hashed` gives (SHA-256 of the text, text); repeated ones and those with a vector cost a look. A batch at a time, as
     in `embed_missing`; no index is built. Raises BadInput for a hash that is not the text's, EmbeddingTrouble.
     """
-    report = progress or _silent
+    report = progress or silent
     begun = time.monotonic()
     done = embedded = present = 0
     source = iter(hashed)
@@ -157,7 +173,7 @@ def _missing_pages(model: EmbeddingModel) -> Iterator[list[tuple[bytes, str]]]:
 
 
 @contextmanager
-def _held(model: EmbeddingModel, report: Report, *, wait: bool) -> Iterator[None]:
+def held(model: EmbeddingModel, report: Report, *, wait: bool) -> Iterator[None]:
     """Hold the model's lock; asked for again and again, because a statement that waits would block an index build."""
     with ExitStack() as stack:
         while True:
@@ -172,15 +188,17 @@ def _held(model: EmbeddingModel, report: Report, *, wait: bool) -> Iterator[None
         yield
 
 
-def _index_after(model: EmbeddingModel, stored: int, report: Report) -> tuple[str, list[str]]:
-    """Build the index where there are enough vectors; return its state and what stood in the way."""
-    if stored < SMALL and index_state(model) == IndexState.ABSENT:
+def index_after(
+    model: EmbeddingModel, stored: int, report: Report, *, of: Vectored = Embedding, small: int = SMALL
+) -> tuple[str, list[str]]:
+    """Build the index unless fewer than `small` vectors are stored; return its state and what stood in the way."""
+    if stored < small and index_state(model, of) == IndexState.ABSENT:
         return "not needed", []
     report(stored, stored, "Building the index")
     try:
-        state = ensure_index(model)
+        state = ensure_index(model, of)
     except IndexNeedsOwner as error:
-        return index_state(model).value, [f"{error.message} {error.hint}"]
+        return index_state(model, of).value, [f"{error.message} {error.hint}"]
     if state == IndexState.IMPOSSIBLE:
         return state.value, [
             f"{model.dimension} dimensions are too many for an index: each search compares with every vector."
@@ -188,5 +206,5 @@ def _index_after(model: EmbeddingModel, stored: int, report: Report) -> tuple[st
     return state.value, []
 
 
-def _silent(*_: Any) -> None:
+def silent(*_: Any) -> None:
     """Report to nobody."""

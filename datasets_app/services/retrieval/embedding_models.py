@@ -17,7 +17,7 @@ from datasets_app.errors import (
     NoCurrentModel,
     UnknownEmbeddingModel,
 )
-from datasets_app.models import EmbeddingModel
+from datasets_app.models import Embedding, EmbeddingModel, ExampleVector
 from datasets_app.services.access import record, require
 from datasets_app.services.retrieval.embedders import make_embedder
 from datasets_app.services.retrieval.stored_vectors import Coverage, coverage, only_writer
@@ -140,12 +140,14 @@ def delete_model(*, model: EmbeddingModel, actor: Any) -> None:
                 hint="Switch to another one first.",
             )
         try:
-            drop_index(current)
+            for of in (Embedding, ExampleVector):
+                drop_index(current, of)
         except IndexNeedsOwner as error:  # an empty index is left, which costs nothing
             logger.warning("%s", error.message)
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM datasets_app_embedding WHERE model_id = %s", [current.pk])
             deleted = cursor.rowcount
+            cursor.execute("DELETE FROM datasets_app_examplevector WHERE model_id = %s", [current.pk])
         EmbeddingModel.objects.filter(pk=current.pk).delete()
         record(actor, "embedding.delete", None, f"{current.name} with {deleted} vectors", deleted=deleted)
 

@@ -164,14 +164,14 @@ def scored_many(
 ) -> list[list[Scored]]:
     """Return what `nearest_many` does, with ids as bytes; one round trip when `facts` are given."""
     facts = facts or vector_facts(corpus, model)
-    parameters = {"corpus": corpus.pk, "limit": limit, "vectors": [_literal(row) for row in vectors]}
+    parameters = {"corpus": corpus.pk, "limit": limit, "vectors": [vector_literal(row) for row in vectors]}
     if exact or not uses_index(facts, model):
         several = (
             len(vectors) > 1 and facts.chunks <= EXACT_CHUNKS
         )  # else keeping the vectors costs more than it saves
         rows = _execute(exact_sql(model, materialized=several), parameters)
     else:
-        rows = _execute_by_index(index_statements(model), {**parameters, "ef_search": str(_ef_search(limit))})
+        rows = execute_by_index(index_statements(model), {**parameters, "ef_search": str(ef_search(limit))})
     found: list[list[Scored]] = [[] for _ in vectors]
     for number, chunk_id, distance in rows:
         found[number - 1].append(Scored(chunk_id, 1.0 - distance))
@@ -202,6 +202,11 @@ def index_statements(model: EmbeddingModel) -> IndexStatements:
         base=expression.partition("::")[2].partition("(")[0],
         golden=_GOLDEN.format(model=int(model.pk)),
     )
+    return by_index(query)
+
+
+def by_index(query: str) -> IndexStatements:
+    """Return what makes the planner answer `query` by its HNSW index; adds the parameter ef_search (text)."""
     return IndexStatements(_SETTINGS, query, _AS_BEFORE)
 
 
@@ -213,7 +218,8 @@ def exact_sql(model: EmbeddingModel, *, materialized: bool) -> str:
     )
 
 
-def _ef_search(limit: int) -> int:
+def ef_search(limit: int) -> int:
+    """Return how many candidates the index keeps in mind for `limit` hits: its default of 40 would return 40."""
     return min(max(2 * limit, 100), _MOST_EF_SEARCH)
 
 
@@ -222,9 +228,7 @@ def _execute(statement: str, parameters: dict[str, Any]) -> list[tuple[int, byte
         return cursor.execute(statement, parameters).fetchall()  # type: ignore[call-overload, no-any-return]
 
 
-def _execute_by_index(
-    statements: IndexStatements, parameters: dict[str, Any]
-) -> list[tuple[int, bytes, float]]:
+def execute_by_index(statements: IndexStatements, parameters: dict[str, Any]) -> list[Any]:
     """Send the statements as one message: one round trip, and one transaction even where none is open.
 
     So the settings end with it; inside a transaction the last statement puts the planner's back.
@@ -232,9 +236,9 @@ def _execute_by_index(
     with connection.cursor() as cursor:
         cursor.execute(";".join(statements), parameters)
         cursor.nextset()  # from the settings to the query
-        return cursor.fetchall()  # type: ignore[no-any-return]
+        return list(cursor.fetchall())
 
 
-def _literal(vector: npt.NDArray[np.float32]) -> str:
+def vector_literal(vector: npt.NDArray[np.float32]) -> str:
     """Return the vector as pgvector reads it; Python writes a float32 as a float64 that rounds back to it."""
     return f"[{','.join(map(repr, vector.tolist()))}]"

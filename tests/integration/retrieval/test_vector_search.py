@@ -73,7 +73,7 @@ def test_nearest__big_corpus__plan_walks_the_hnsw_index(indexed: tuple[Corpus, E
     parameters: dict[str, Any] = {
         "corpus": corpus.pk,
         "limit": 100,
-        "vectors": [vector_search._literal(unit_vector("query"))],
+        "vectors": [vector_search.vector_literal(unit_vector("query"))],
         "ef_search": "200",
     }
     with connection.cursor() as cursor:
