@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.db.models import CharField, Exists, OuterRef, Value
+from django.db import connection
+from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import MD5, Cast, Concat
 
 from datasets_app.domain.roles import Action
+from datasets_app.errors import SchemaViolation
+from datasets_app.models import Example
 from datasets_app.services.access import record, require
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
+from goldenproject.kit.errors import BadInput
+from labeling_app.domain.answers import AnswerType, part_of
 from labeling_app.domain.gold_checks import RECENT_CHECKS, is_right, missed_too_many
 from labeling_app.models import (
+    Consensus,
     GoldAnswer,
     Label,
     LabelerStanding,
@@ -24,8 +32,188 @@ from labeling_app.models import (
 from labeling_app.services.queue_fields import fields_of
 
 _HAD = (Lease.State.HELD, Lease.State.SUBMITTED, Lease.State.SKIPPED)
+MOST_AT_ONCE = 10_000
+
+# Labels that were checks become labels like all others: they were given unseen. So the item has as many, and as many
+# open slots are left. Locked by the caller; an index scan per item.
+_BACK_TO_WORK = """
+UPDATE labeling_app_queueitem AS item
+   SET is_gold = false, label_count = counted.labels,
+       open_slots = greatest(0, %s - counted.labels - counted.held)
+  FROM (SELECT one.id,
+               (SELECT count(*) FROM labeling_app_label WHERE item_id = one.id) AS labels,
+               (SELECT count(*) FROM labeling_app_lease
+                 WHERE item_id = one.id AND state = 'held' AND slot > 0) AS held
+          FROM labeling_app_queueitem AS one WHERE one.id = ANY(%s)) AS counted
+ WHERE item.id = counted.id
+"""
 
 
+# --- which answers are known --------------------------------------------------------------------------------------
+def set_gold(
+    *,
+    queue: LabelingQueue,
+    answers: Mapping[uuid.UUID, Any],
+    actor: Any,
+    origin: str = GoldAnswer.Origin.CHOSEN,
+    explanation: str = "",
+) -> int:
+    """Make examples of the queue's branch hidden checks; `answers` maps each to the answer that is right.
+
+    An example that the queue's filters leave out joins the queue as a check only. Where there was another gold answer,
+    the checks so far are judged anew. Returns how many. Right: review. Raises SchemaViolation for an answer that labelers
+    could not give, BadInput for examples that are not there.
+    """
+    require(actor, Action.REVIEW, queue.dataset)
+    if not answers:
+        return 0
+    if len(answers) > MOST_AT_ONCE:
+        raise BadInput(f"Found {len(answers):,} gold answers, expected at the most {MOST_AT_ONCE:,} at once.")
+    _check_answers(queue, answers)
+    with acting(actor, f"gold answers of queue {queue.name}"):
+        items = _items_of(queue, answers)
+        GoldAnswer.objects.bulk_create(
+            [
+                GoldAnswer(
+                    item=item,
+                    queue=queue,
+                    value=answers[item.example_id],
+                    origin=origin,
+                    explanation=explanation.replace("\x00", "").strip(),
+                    created_by=known_person(actor),
+                )
+                for item in items
+            ],
+            update_conflicts=True,
+            unique_fields=["item"],
+            update_fields=["value", "origin", "explanation", "created_by"],
+        )
+        QueueItem.objects.filter(pk__in=[item.pk for item in items]).update(is_gold=True)
+        _judge_anew(queue, {item.pk: answers[item.example_id] for item in items})
+        record(actor, "labels.gold", queue.dataset, f"{len(items):,} gold answers in queue {queue.name}")
+    return len(items)
+
+
+def gold_from_present(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID], actor: Any) -> int:
+    """Make examples hidden checks whose right answer is what the working copy holds now. Right: review.
+
+    Raises BadInput for examples without an answer.
+    """
+    require(actor, Action.REVIEW, queue.dataset)
+    rows = Example.objects.filter(branch=queue.branch_id, identity_id__in=example_ids)
+    found = {
+        key: part_of(output, queue.field_path)
+        for key, output in rows.values_list("identity_id", "expected_output")
+    }
+    empty = [key for key in example_ids if found.get(key) is None]
+    if empty:
+        raise BadInput(
+            f"{len(empty):,} of {len(set(example_ids)):,} examples have no answer now, the first is {empty[0]}.",
+            hint="Choose examples that have one, or give the right answers yourself.",
+        )
+    return set_gold(queue=queue, answers=found, actor=actor)
+
+
+def remove_gold(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID], actor: Any) -> int:
+    """Let gold examples be examples like all others again; the checks on them do not count any more. Right: review."""
+    from labeling_app.services.settling import settle
+
+    require(actor, Action.REVIEW, queue.dataset)
+    with acting(actor, f"gold answers of queue {queue.name} removed"):
+        items = QueueItem.objects.filter(queue=queue, example__in=example_ids, is_gold=True)
+        ids = list(items.order_by("id").select_for_update().values_list("pk", flat=True))
+        if not ids:
+            return 0
+        GoldAnswer.objects.filter(item__in=ids).delete()
+        Label.objects.filter(item__in=ids).update(gold_correct=None)
+        with connection.cursor() as cursor:
+            cursor.execute(_BACK_TO_WORK, [queue.overlap, ids])
+        full = items.model.objects.filter(
+            pk__in=ids, label_count__gte=queue.overlap, state=QueueItem.State.OPEN
+        )
+        settle(queue=queue, item_ids=sorted(full.values_list("pk", flat=True)), actor=actor)
+        record(actor, "labels.gold_remove", queue.dataset, f"{len(ids):,} gold answers of queue {queue.name}")
+    return len(ids)
+
+
+def unanimous_items(queue: LabelingQueue, *, at_least: int = 2) -> QuerySet[Consensus]:
+    """Return what `promote_unanimous` would promote: at least `at_least` labelers, all of one mind, not gold yet."""
+    found = Consensus.objects.filter(
+        queue=queue, agreement=1, label_count__gte=max(2, at_least), value__isnull=False, item__is_gold=False
+    )
+    return found.exclude(item__state__in=[QueueItem.State.GONE, QueueItem.State.REJECTED])
+
+
+def promote_unanimous(
+    *, queue: LabelingQueue, actor: Any, at_least: int = 2, limit: int | None = None
+) -> int:
+    """Make gold of the examples on which at least `at_least` (2 or more) labelers all agree; returns how many.
+
+    The first `limit` in the order of the queue, at the most 10,000 at once. Right: review.
+    """
+    require(actor, Action.REVIEW, queue.dataset)
+    found = unanimous_items(queue, at_least=at_least).order_by("item__position", "item_id")
+    most = min(limit if limit is not None else MOST_AT_ONCE, MOST_AT_ONCE)
+    answers = dict(found.values_list("item__example_id", "value")[: max(0, most)])
+    return set_gold(queue=queue, answers=answers, actor=actor, origin=GoldAnswer.Origin.PROMOTED)
+
+
+def gold_answers(queue: LabelingQueue) -> QuerySet[GoldAnswer]:
+    """Return the gold answers with `checks` and `missed`: how often each was asked, and answered otherwise."""
+    asked = Q(item__labels__gold_correct__isnull=False)
+    return GoldAnswer.objects.filter(queue=queue).annotate(
+        checks=Count("item__labels", filter=asked),
+        missed=Count("item__labels", filter=Q(item__labels__gold_correct=False)),
+    )
+
+
+def _check_answers(queue: LabelingQueue, answers: Mapping[uuid.UUID, Any]) -> None:
+    kind = queue.example_type
+    # only what a gold answer gives is judged, so it need not give all that a labeler must
+    schema = {
+        name: rule for name, rule in kind.output_schema.items() if queue.field_path or name != "required"
+    }
+    checked = AnswerType(kind.name, schema, queue.field_path)
+    for key, value in answers.items():
+        found = checked.violations(value)
+        if found:
+            raise SchemaViolation(f"The gold answer of {key}: {found[0].message}", example=str(key))
+
+
+def _items_of(queue: LabelingQueue, answers: Mapping[uuid.UUID, Any]) -> list[QueueItem]:
+    there = set(
+        Example.objects.filter(
+            branch=queue.branch_id, example_type=queue.example_type_id, identity_id__in=answers
+        ).values_list("identity_id", flat=True)
+    )
+    missing = sorted(str(key) for key in answers if key not in there)
+    if missing:
+        raise BadInput(
+            f"{len(missing):,} of {len(answers):,} examples are no {queue.example_type} on branch "
+            f"{queue.branch.name}, the first is {missing[0]}."
+        )
+    QueueItem.objects.bulk_create(
+        [
+            QueueItem(queue=queue, example_id=key, position=0, open_slots=queue.overlap, is_gold=True)
+            for key in sorted(there)
+        ],
+        ignore_conflicts=True,
+    )
+    return list(QueueItem.objects.filter(queue=queue, example__in=there).order_by("id").select_for_update())
+
+
+def _judge_anew(queue: LabelingQueue, answers: Mapping[int, Any]) -> None:
+    fields = fields_of(queue)
+    changed = []
+    for label in Label.objects.filter(item__in=answers, gold_correct__isnull=False):
+        right = is_right(label.value, answers[label.item_id], fields)
+        if label.gold_correct != right:
+            label.gold_correct = right
+            changed.append(label)
+    Label.objects.bulk_update(changed, ["gold_correct"], batch_size=500)
+
+
+# --- hidden checks ------------------------------------------------------------------------------------------------
 def pick_gold(*, session: LabelingSession) -> int | None:
     """Return the item of a gold answer that this labeler never had, or None when there is none left.
 
