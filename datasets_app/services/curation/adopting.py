@@ -1,0 +1,206 @@
+"""Write answers that were found elsewhere (by labelers, by a reviewer) into a working copy, as sets.
+
+An answer is written only over what its finder saw: each row says what it must hold now, and a row that somebody
+changed meanwhile is left alone and told.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from datasets_app.domain.canonical import loads_stored
+from datasets_app.domain.strict_json import check_value
+from datasets_app.errors import InvalidJson, WorktreeClosed
+from datasets_app.models import Branch, ExampleType, ValidationStatus
+from datasets_app.services.curation.types import violation_message
+from datasets_app.services.versioning.compiled_types import compiled
+from goldenproject.kit.audit import acting
+from goldenproject.kit.errors import BadInput
+
+# Where the provenance of an example tells where its answer comes from.
+LABEL_KEY = "label"
+
+_ROWS = """
+    SELECT e.example_id, e.id, e.example_type_id, e.input_data::text, e.expected_output::text,
+           (e.provenance -> 'label')::text, e.validation_status, e.validated_by_id, e.validated_at, e.updated_at
+      FROM datasets_app_example e
+     WHERE e.branch_id = %s AND e.example_id = ANY(%s)
+"""
+_OUTPUTS_AT = """
+    SELECT DISTINCT ON (h.id) h.example_id, h.expected_output::text, h.history_type
+      FROM unnest(%s::bigint[], %s::timestamptz[]) w(id, at)
+      JOIN datasets_app_historicalexample h ON h.id = w.id AND h.history_date <= w.at
+     ORDER BY h.id, h.history_date DESC, h.history_id DESC
+"""
+# {} is what a row without provenance holds; the key goes when there is nothing to tell.
+_ADOPT = """
+    WITH given AS (
+        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
+                             %s::timestamptz[])
+               AS g(example_id, output, output_before, label, status, status_before, validated_by, validated_at)
+    ), written AS (
+        UPDATE datasets_app_example e
+           SET expected_output = g.output::jsonb,
+               provenance = CASE WHEN g.label IS NULL THEN e.provenance - 'label'
+                                 ELSE e.provenance || jsonb_build_object('label', g.label::jsonb) END,
+               validation_status = g.status, validated_by_id = g.validated_by, validated_at = g.validated_at,
+               updated_at = statement_timestamp()
+          FROM given g
+         WHERE e.branch_id = %s AND e.example_id = g.example_id AND e.validation_status = g.status_before
+           AND nullif(e.expected_output, 'null') IS NOT DISTINCT FROM nullif(g.output_before::jsonb, 'null')
+     RETURNING e.example_id
+    )
+    SELECT e.example_id, w.example_id IS NOT NULL
+      FROM datasets_app_example e LEFT JOIN written w USING (example_id)
+     WHERE e.branch_id = %s AND e.example_id = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingAnswer:
+    """What a working row holds now of what labels may change. `label` is its provenance of labels, if any."""
+
+    example_id: uuid.UUID
+    pk: int
+    type_id: int
+    input: Any
+    output: Any
+    label: dict[str, Any] | None
+    status: str
+    validated_by: int | None
+    validated_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """An answer to write over `before`: the whole expected output, the provenance of its label (None: none), the status.
+
+    `validated_by` is None where the labelers together validate, not a person.
+    """
+
+    before: WorkingAnswer
+    output: Any
+    label: dict[str, Any] | None
+    status: str
+    validated_by: int | None = None
+    validated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of each adoption: written, or not, because the row changed, is gone, or the answer does not fit its type."""
+
+    written: frozenset[uuid.UUID]
+    changed: frozenset[uuid.UUID]
+    gone: frozenset[uuid.UUID]
+    invalid: dict[uuid.UUID, str]
+
+
+def working_answers(branch: Branch, example_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, WorkingAnswer]:
+    """Return what the rows of the working copy hold now, by example; those without a row are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, [branch.pk, list(example_ids)])
+        return {
+            row[0]: WorkingAnswer(
+                row[0], row[1], row[2], loads_stored(row[3]), _loaded(row[4]), _loaded(row[5]), *row[6:]
+            )
+            for row in cursor
+        }
+
+
+def outputs_at(moments: Iterable[tuple[WorkingAnswer, datetime]]) -> dict[uuid.UUID, Any]:
+    """Return the expected output that each row had at its moment, from its history; rows that were not there are left out."""
+    wanted = list(moments)
+    if not wanted:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTPUTS_AT, [[row.pk for row, _ in wanted], [at for _, at in wanted]])
+        return {example_id: _loaded(output) for example_id, output, kind in cursor if kind != "-"}
+
+
+def adopt_outputs(
+    *, branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: str, putting_back: bool = False
+) -> Adopted:
+    """Write answers with their provenance and status, in one statement; at the most one per example.
+
+    Each row must hold the output and the status of `Adoption.before` still: one that was changed since is not touched.
+    An output that its type does not allow is not written either, unless `putting_back` what was there before.
+    Raises WorktreeClosed, and BadInput for an unknown status.
+    """
+    unknown = {a.status for a in adoptions} - set(ValidationStatus.values)
+    if unknown:
+        raise BadInput(f"“{unknown.pop()}”: expected one of {', '.join(ValidationStatus.values)}.")
+    invalid = {} if putting_back else _invalid(adoptions)
+    fitting = [a for a in adoptions if a.before.example_id not in invalid]
+    if not fitting:
+        return Adopted(frozenset(), frozenset(), frozenset(), invalid)
+    ids = [a.before.example_id for a in fitting]
+    with acting(actor, reason), connection.cursor() as cursor:
+        _hold_open(cursor, branch)
+        cursor.execute(
+            _ADOPT,
+            [
+                ids,
+                [_dumped(a.output) for a in fitting],
+                [_dumped(a.before.output) for a in fitting],
+                [_dumped(a.label) for a in fitting],
+                [a.status for a in fitting],
+                [a.before.status for a in fitting],
+                [a.validated_by for a in fitting],
+                [a.validated_at for a in fitting],
+                branch.pk,
+                branch.pk,
+                ids,
+            ],
+        )
+        found = dict(cursor.fetchall())
+    return Adopted(
+        written=frozenset(pk for pk, written in found.items() if written),
+        changed=frozenset(pk for pk, written in found.items() if not written),
+        gone=frozenset(ids) - found.keys(),
+        invalid=invalid,
+    )
+
+
+def _invalid(adoptions: Sequence[Adoption]) -> dict[uuid.UUID, str]:
+    """Return why outputs cannot be written, by example."""
+    types = ExampleType.objects.in_bulk({a.before.type_id for a in adoptions})
+    found = {}
+    for adoption in adoptions:
+        row = adoption.before
+        try:
+            check_value({"output": adoption.output})
+        except InvalidJson as error:
+            found[row.example_id] = str(error)
+            continue
+        violations = compiled(types[row.type_id]).validate(row.input, adoption.output, require_output=True)
+        of_output = [v for v in violations if v.path.startswith("$.output")]
+        if of_output:
+            found[row.example_id] = violation_message(of_output, "the answer")
+    return found
+
+
+def _hold_open(cursor: Any, branch: Branch) -> None:
+    """Keep the working copy open until the transaction ends."""
+    cursor.execute("SELECT worktree FROM datasets_app_branch WHERE id = %s FOR KEY SHARE", [branch.pk])
+    found = cursor.fetchone()
+    if found is None or found[0] != Branch.Worktree.OPEN:
+        raise WorktreeClosed(
+            f"Branch “{branch.name}” has no working copy to edit.", hint="Open it for editing first."
+        )
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else loads_stored(text)
+
+
+def _dumped(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()

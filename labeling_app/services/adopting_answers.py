@@ -1,0 +1,297 @@
+"""Carry answers of a queue into the working copy and take them out again, with the record of both.
+
+The rows of `Consensus` that are passed in are changed in memory; `write_consensuses` stores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from datasets_app.domain.canonical import same_json
+from datasets_app.domain.json_path import MISSING
+from datasets_app.models import ValidationStatus
+from datasets_app.services.curation.adopting import Adoption, WorkingAnswer, adopt_outputs, working_answers
+from goldenproject.kit.audit import known_person
+from goldenproject.kit.clock import now
+from labeling_app.domain.settlement import ADJUDICATED, composed, part_in, without_part
+from labeling_app.models import Consensus, LabelHistory, LabelingQueue, QueueItem, Review
+from labeling_app.services.events import example_validated
+from labeling_app.services.review_opening import Question, open_reviews
+
+_CONSENSUS_FIELDS = [
+    "value",
+    "method",
+    "confidence",
+    "agreement",
+    "label_count",
+    "origin",
+    "adopted_value",
+    "before",
+    "decided_by",
+    "adopted_at",
+    "computed_at",
+]
+_STATES = """
+    UPDATE labeling_app_queueitem i SET state = s.state FROM unnest(%s::bigint[], %s::text[]) AS s(id, state)
+     WHERE i.id = s.id AND i.state <> s.state
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to adopt for one item. `status` is what the example becomes; None leaves it as it is.
+
+    `label` is the provenance that becomes content; `note` says in words how the answer came about.
+    """
+
+    item: QueueItem
+    consensus: Consensus
+    row: WorkingAnswer
+    value: Any
+    origin: str
+    label: dict[str, Any]
+    status: str | None = None
+    validated_by: int | None = None
+    note: str = ""
+
+
+@dataclass(slots=True)
+class AdoptedAnswers:
+    """The items whose answer was adopted, and why others were not: in words, by item."""
+
+    adopted: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    invalid: dict[int, str] = field(default_factory=dict)
+
+
+def adopt_answers(
+    *, queue: LabelingQueue, answers: Sequence[Answer], actor: Any, reason: str
+) -> AdoptedAnswers:
+    """Write answers into the working copy and into the log of labels. What cannot be written is told, not raised."""
+    told = AdoptedAnswers()
+    if not answers:
+        return told
+    at = now()
+    adoptions = [_adoption(queue, answer, at) for answer in answers]
+    result = adopt_outputs(branch=queue.branch, adoptions=adoptions, actor=actor, reason=reason)
+    written = []
+    for answer, adoption in zip(answers, adoptions, strict=True):
+        example = answer.row.example_id
+        if example in result.written:
+            _remember(queue, answer, adoption, at, actor)
+            written.append(answer)
+            told.adopted.append(answer.item.pk)
+        elif example in result.invalid:
+            told.invalid[answer.item.pk] = result.invalid[example]
+        else:
+            (told.changed if example in result.changed else told.gone).append(answer.item.pk)
+    _log_adopted(queue, written, actor, at)
+    for answer in written:
+        if answer.status == ValidationStatus.VALIDATED:
+            example_validated.send(
+                LabelingQueue,
+                queue=queue,
+                example_id=answer.row.example_id,
+                actor=actor,
+                facts={"value": answer.value, **answer.label},
+            )
+    return told
+
+
+def _adoption(queue: LabelingQueue, answer: Answer, at: datetime) -> Adoption:
+    row = answer.row
+    output = composed(row.output, queue.field_path, answer.value)
+    if answer.status is None:
+        return Adoption(row, output, answer.label, row.status, row.validated_by, row.validated_at)
+    return Adoption(row, output, answer.label, answer.status, answer.validated_by, at)
+
+
+def _remember(queue: LabelingQueue, answer: Answer, adoption: Adoption, at: datetime, actor: Any) -> None:
+    """Note in the consensus what was adopted and what it replaced, the first time."""
+    consensus, row = answer.consensus, answer.row
+    if consensus.adopted_at is None:
+        part = part_in(row.output, queue.field_path)
+        consensus.before = {
+            "had_output": row.output is not None,
+            "has_value": part is not MISSING,
+            "value": None if part is MISSING else part,
+            "label": row.label,
+            "status": row.status,
+            "validated_by": row.validated_by,
+            "validated_at": None if row.validated_at is None else row.validated_at.isoformat(),
+        }
+    consensus.before["status_after"] = adoption.status
+    consensus.origin, consensus.adopted_value, consensus.adopted_at = answer.origin, answer.value, at
+    consensus.decided_by = known_person(actor) if answer.origin == ADJUDICATED else None
+
+
+def _log_adopted(queue: LabelingQueue, answers: Sequence[Answer], actor: Any, at: datetime) -> None:
+    LabelHistory.objects.bulk_create(
+        [
+            log_row(
+                queue,
+                answer.item,
+                LabelHistory.Event.ADOPTED,
+                by=actor if answer.origin == ADJUDICATED else None,
+                at=at,
+                value=answer.value,
+                previous=_previous(answer.consensus),
+                notes=answer.note,
+                confidence=None if answer.origin == ADJUDICATED else answer.consensus.confidence,
+            )
+            for answer in answers
+        ]
+    )
+
+
+def log_row(
+    queue: LabelingQueue,
+    item: QueueItem,
+    event: str,
+    *,
+    by: Any,
+    at: datetime,
+    value: Any = None,
+    previous: Any = None,
+    notes: str = "",
+    confidence: Any = None,
+) -> LabelHistory:
+    """Return an unsaved row of the log about an item; `by` is None where nobody decided it."""
+    person = known_person(by)
+    return LabelHistory(
+        example_id=item.example_id,
+        queue=queue,
+        labeler=person,
+        annotator="" if person is None else person.get_username(),
+        event=event,
+        label_type=queue.label_type,
+        label_value=value,
+        previous_value=previous,
+        labeled_at=at,
+        notes=notes,
+        confidence=confidence,
+    )
+
+
+def _previous(consensus: Consensus) -> Any:
+    return consensus.before.get("value")
+
+
+def put_back(
+    *,
+    queue: LabelingQueue,
+    items: Mapping[int, QueueItem],
+    adopted: Mapping[int, Consensus],
+    actor: Any,
+    reason: str,
+) -> None:
+    """Put back what adoptions replaced, and store their consensus as not adopted.
+
+    Where the answer or its status was changed since, that stays; a review tells it.
+    """
+    rows = working_answers(queue.branch, [items[pk].example_id for pk in adopted])
+    adoptions: list[Adoption] = []
+    edited: list[Question] = []
+    for pk, consensus in adopted.items():
+        row = rows.get(items[pk].example_id)
+        if row is None:
+            continue
+        if _is_as_adopted(queue, consensus, row):
+            adoptions.append(_restoration(queue, consensus, row))
+        else:
+            label = consensus.before.get("label")
+            adoptions.append(Adoption(row, row.output, label, row.status, row.validated_by, row.validated_at))
+            edited.append(_edited(pk))
+    done = adopt_outputs(
+        branch=queue.branch, adoptions=adoptions, actor=actor, reason=reason, putting_back=True
+    )
+    by_example = {items[pk].example_id: pk for pk in adopted}
+    edited += [_edited(by_example[example]) for example in done.changed]
+    _log_put_back(queue, items, adopted, actor, reason)
+    for consensus in adopted.values():
+        consensus.origin, consensus.adopted_value, consensus.adopted_at = "", None, None
+        consensus.before, consensus.decided_by = {}, None
+    write_consensuses(adopted.values())
+    open_reviews(queue=queue, questions=edited)
+
+
+def _edited(item_id: int) -> Question:
+    return Question(
+        item_id,
+        Review.Reason.CHANGED,
+        "The adopted answer was taken back, but somebody had changed the example since, so it was left as it is.",
+    )
+
+
+def _is_as_adopted(queue: LabelingQueue, consensus: Consensus, row: WorkingAnswer) -> bool:
+    part = part_in(row.output, queue.field_path)
+    return (
+        part is not MISSING
+        and same_json(part, consensus.adopted_value)
+        and row.status == consensus.before.get("status_after")
+    )
+
+
+def _restoration(queue: LabelingQueue, consensus: Consensus, row: WorkingAnswer) -> Adoption:
+    before = consensus.before
+    if before["has_value"]:
+        output = composed(row.output, queue.field_path, before["value"])
+    else:
+        output = without_part(row.output, queue.field_path)
+    if not before["had_output"] and not output:
+        output = None
+    at = before["validated_at"]
+    return Adoption(
+        row,
+        output,
+        before["label"],
+        before["status"],
+        before["validated_by"],
+        None if at is None else datetime.fromisoformat(at),
+    )
+
+
+def _log_put_back(
+    queue: LabelingQueue,
+    items: Mapping[int, QueueItem],
+    adopted: Mapping[int, Consensus],
+    actor: Any,
+    reason: str,
+) -> None:
+    at = now()
+    LabelHistory.objects.bulk_create(
+        [
+            log_row(
+                queue,
+                items[pk],
+                LabelHistory.Event.UNADOPTED,
+                by=actor,
+                at=at,
+                value=_previous(consensus),
+                previous=consensus.adopted_value,
+                notes=reason,
+            )
+            for pk, consensus in adopted.items()
+        ]
+    )
+
+
+def write_consensuses(consensuses: Iterable[Consensus]) -> None:
+    """Store these rows, new or known, in one statement."""
+    Consensus.objects.bulk_create(
+        consensuses, update_conflicts=True, unique_fields=["item"], update_fields=_CONSENSUS_FIELDS
+    )
+
+
+def write_item_states(states: Mapping[int, str]) -> None:
+    """Set the states of items, by id; those that have theirs already are not written."""
+    if not states:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_STATES, [list(states), list(states.values())])
