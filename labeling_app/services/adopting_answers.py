@@ -113,10 +113,23 @@ def _adoption(queue: LabelingQueue, answer: Answer, at: datetime) -> Adoption:
 
 
 def _remember(queue: LabelingQueue, answer: Answer, adoption: Adoption, at: datetime, actor: Any) -> None:
-    """Note in the consensus what was adopted and what it replaced, the first time."""
+    """Note in the consensus what was adopted and what it replaced.
+
+    Labels that say something else by now replace their own adoption, so what was there before it stays noted. What a
+    reviewer decides is noted on top of it, and so is what comes after somebody's edit.
+    """
     consensus, row = answer.consensus, answer.row
-    if consensus.adopted_at is None:
+    is_on_top = answer.origin == ADJUDICATED or not _is_as_adopted(queue, consensus, row)
+    if consensus.adopted_at is None or is_on_top:
         part = part_in(row.output, queue.field_path)
+        earlier = None
+        if consensus.adopted_at is not None:
+            earlier = {
+                "origin": consensus.origin,
+                "value": consensus.adopted_value,
+                "at": consensus.adopted_at.isoformat(),
+                "before": consensus.before,
+            }
         consensus.before = {
             "had_output": row.output is not None,
             "has_value": part is not MISSING,
@@ -125,6 +138,7 @@ def _remember(queue: LabelingQueue, answer: Answer, adoption: Adoption, at: date
             "status": row.status,
             "validated_by": row.validated_by,
             "validated_at": None if row.validated_at is None else row.validated_at.isoformat(),
+            "earlier": earlier,
         }
     consensus.before["status_after"] = adoption.status
     consensus.origin, consensus.adopted_value, consensus.adopted_at = answer.origin, answer.value, at
@@ -190,10 +204,12 @@ def put_back(
     adopted: Mapping[int, Consensus],
     actor: Any,
     reason: str,
+    one_step: bool = False,
 ) -> None:
     """Put back what adoptions replaced, and store their consensus as not adopted.
 
-    Where the answer or its status was changed since, that stays; a review tells it.
+    Of an adoption on top of another, `one_step` takes only the upper one back. Where the answer or its status was
+    changed since, that stays; a review tells it.
     """
     rows = working_answers(queue.branch, [items[pk].example_id for pk in adopted])
     adoptions: list[Adoption] = []
@@ -202,23 +218,39 @@ def put_back(
         row = rows.get(items[pk].example_id)
         if row is None:
             continue
+        before = consensus.before if one_step else _first(consensus.before)
         if _is_as_adopted(queue, consensus, row):
-            adoptions.append(_restoration(queue, consensus, row))
+            adoptions.append(_restoration(queue, before, row))
         else:
-            label = consensus.before.get("label")
-            adoptions.append(Adoption(row, row.output, label, row.status, row.validated_by, row.validated_at))
+            adoptions.append(
+                Adoption(row, row.output, before.get("label"), row.status, row.validated_by, row.validated_at)
+            )
             edited.append(_edited(pk))
-    done = adopt_outputs(
-        branch=queue.branch, adoptions=adoptions, actor=actor, reason=reason, putting_back=True
-    )
+    done = adopt_outputs(branch=queue.branch, adoptions=adoptions, actor=actor, reason=reason, checked=False)
     by_example = {items[pk].example_id: pk for pk in adopted}
     edited += [_edited(by_example[example]) for example in done.changed]
     _log_put_back(queue, items, adopted, actor, reason)
     for consensus in adopted.values():
-        consensus.origin, consensus.adopted_value, consensus.adopted_at = "", None, None
-        consensus.before, consensus.decided_by = {}, None
+        _forget(consensus, consensus.before.get("earlier") if one_step else None)
     write_consensuses(adopted.values())
     open_reviews(queue=queue, questions=edited)
+
+
+def _first(before: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first of the adoptions on top of each other replaced."""
+    while before.get("earlier"):
+        before = before["earlier"]["before"]
+    return before
+
+
+def _forget(consensus: Consensus, earlier: dict[str, Any] | None) -> None:
+    consensus.decided_by = None
+    if earlier is None:
+        consensus.origin, consensus.adopted_value, consensus.adopted_at = "", None, None
+        consensus.before = {}
+    else:
+        consensus.origin, consensus.adopted_value = earlier["origin"], earlier["value"]
+        consensus.adopted_at, consensus.before = datetime.fromisoformat(earlier["at"]), earlier["before"]
 
 
 def _edited(item_id: int) -> Question:
@@ -238,8 +270,7 @@ def _is_as_adopted(queue: LabelingQueue, consensus: Consensus, row: WorkingAnswe
     )
 
 
-def _restoration(queue: LabelingQueue, consensus: Consensus, row: WorkingAnswer) -> Adoption:
-    before = consensus.before
+def _restoration(queue: LabelingQueue, before: dict[str, Any], row: WorkingAnswer) -> Adoption:
     if before["has_value"]:
         output = composed(row.output, queue.field_path, before["value"])
     else:

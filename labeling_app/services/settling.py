@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from datasets_app.domain.canonical import canonical_bytes, content_hash, same_json
 from datasets_app.domain.json_path import MISSING
 from datasets_app.models import ValidationStatus
-from datasets_app.services.curation.adopting import WorkingAnswer, outputs_at, working_answers
+from datasets_app.services.curation.adopting import WorkingAnswer, answers_at, working_answers
 from goldenproject.kit.clock import now
 from labeling_app.domain.consensus import ConsensusValue
 from labeling_app.domain.settlement import Verdict, label_provenance, part_in, verdict
@@ -301,7 +301,7 @@ def _decide(queue: LabelingQueue, cases: Sequence[_Case], actor: Any) -> None:
 
 
 def _planned(queue: LabelingQueue, cases: Sequence[_Case]) -> _Plan:
-    earlier = outputs_at(
+    earlier = answers_at(
         (case.row, case.given.first_here)
         for case in cases
         if case.row is not None
@@ -366,7 +366,7 @@ def _plan_new(queue: LabelingQueue, case: _Case, earlier: dict[Any, Any], plan: 
     if not case.verdict.adopts:
         plan.questions.append(_question(case))
     elif case.row.example_id in earlier and not _same(
-        part_in(earlier[case.row.example_id], queue.field_path), part
+        part_in(earlier[case.row.example_id].output, queue.field_path), part
     ):
         plan.questions.append(_changed(case.item.pk))
     elif case.row.status == ValidationStatus.VALIDATED and not _same(part, case.value.value):

@@ -27,17 +27,16 @@ from goldenproject.kit.errors import BadInput
 # Where the provenance of an example tells where its answer comes from.
 LABEL_KEY = "label"
 
-_ROWS = """
-    SELECT e.example_id, e.id, e.example_type_id, e.input_data::text, e.expected_output::text,
-           (e.provenance -> 'label')::text, e.validation_status, e.validated_by_id, e.validated_at, e.updated_at
-      FROM datasets_app_example e
-     WHERE e.branch_id = %s AND e.example_id = ANY(%s)
+_COLUMNS = """
+    r.example_id, r.id, r.example_type_id, r.input_data::text, r.expected_output::text,
+    (r.provenance -> 'label')::text, r.validation_status, r.validated_by_id, r.validated_at, r.updated_at
 """
-_OUTPUTS_AT = """
-    SELECT DISTINCT ON (h.id) h.example_id, h.expected_output::text, h.history_type
+_ROWS = f"SELECT {_COLUMNS} FROM datasets_app_example r WHERE r.branch_id = %s AND r.example_id = ANY(%s)"
+_ROWS_AT = f"""
+    SELECT DISTINCT ON (r.id) {_COLUMNS}, r.history_type
       FROM unnest(%s::bigint[], %s::timestamptz[]) w(id, at)
-      JOIN datasets_app_historicalexample h ON h.id = w.id AND h.history_date <= w.at
-     ORDER BY h.id, h.history_date DESC, h.history_id DESC
+      JOIN datasets_app_historicalexample r ON r.id = w.id AND r.history_date <= w.at
+     ORDER BY r.id, r.history_date DESC, r.history_id DESC
 """
 # {} is what a row without provenance holds; the key goes when there is nothing to tell.
 _ADOPT = """
@@ -108,37 +107,37 @@ def working_answers(branch: Branch, example_ids: Iterable[uuid.UUID]) -> dict[uu
     """Return what the rows of the working copy hold now, by example; those without a row are left out."""
     with connection.cursor() as cursor:
         cursor.execute(_ROWS, [branch.pk, list(example_ids)])
-        return {
-            row[0]: WorkingAnswer(
-                row[0], row[1], row[2], loads_stored(row[3]), _loaded(row[4]), _loaded(row[5]), *row[6:]
-            )
-            for row in cursor
-        }
+        return {row[0]: _read(row) for row in cursor}
 
 
-def outputs_at(moments: Iterable[tuple[WorkingAnswer, datetime]]) -> dict[uuid.UUID, Any]:
-    """Return the expected output that each row had at its moment, from its history; rows that were not there are left out."""
+def answers_at(moments: Iterable[tuple[WorkingAnswer, datetime]]) -> dict[uuid.UUID, WorkingAnswer]:
+    """Return what each row held at its moment, from its history; rows that were not there then are left out."""
     wanted = list(moments)
     if not wanted:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_OUTPUTS_AT, [[row.pk for row, _ in wanted], [at for _, at in wanted]])
-        return {example_id: _loaded(output) for example_id, output, kind in cursor if kind != "-"}
+        cursor.execute(_ROWS_AT, [[row.pk for row, _ in wanted], [at for _, at in wanted]])
+        return {row[0]: _read(row) for row in cursor if row[-1] != "-"}
+
+
+def _read(row: Sequence[Any]) -> WorkingAnswer:
+    input_, output, label = (None if text is None else loads_stored(text) for text in row[3:6])
+    return WorkingAnswer(row[0], row[1], row[2], input_, output, label, row[6], row[7], row[8], row[9])
 
 
 def adopt_outputs(
-    *, branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: str, putting_back: bool = False
+    *, branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: str, checked: bool = True
 ) -> Adopted:
     """Write answers with their provenance and status, in one statement; at the most one per example.
 
     Each row must hold the output and the status of `Adoption.before` still: one that was changed since is not touched.
-    An output that its type does not allow is not written either, unless `putting_back` what was there before.
+    An output that its type does not allow is not written either; without `checked` (what was there before) it is.
     Raises WorktreeClosed, and BadInput for an unknown status.
     """
     unknown = {a.status for a in adoptions} - set(ValidationStatus.values)
     if unknown:
         raise BadInput(f"“{unknown.pop()}”: expected one of {', '.join(ValidationStatus.values)}.")
-    invalid = {} if putting_back else _invalid(adoptions)
+    invalid = _invalid(adoptions) if checked else {}
     fitting = [a for a in adoptions if a.before.example_id not in invalid]
     if not fitting:
         return Adopted(frozenset(), frozenset(), frozenset(), invalid)
@@ -196,10 +195,6 @@ def _hold_open(cursor: Any, branch: Branch) -> None:
         raise WorktreeClosed(
             f"Branch “{branch.name}” has no working copy to edit.", hint="Open it for editing first."
         )
-
-
-def _loaded(text: str | None) -> Any:
-    return None if text is None else loads_stored(text)
 
 
 def _dumped(value: Any) -> str | None:
