@@ -1,0 +1,414 @@
+"""Give out examples: to each labeler the next one that still wants labels, held for a while, never twice to one.
+
+An item is taken by its row lock (SKIP LOCKED: whoever comes at the same time takes the next), and the unique indexes
+of Lease say again what must hold: one labeler per slot, no item twice to one labeler. See decision 0014.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+
+from goldenproject.kit.clock import now, random_uuid
+from goldenproject.kit.errors import BadInput, Forbidden
+from goldenproject.kit.retries import retried
+from labeling_app.domain.gold_checks import gold_due
+from labeling_app.errors import QueueNotOpen, SessionEnded, UnknownLease
+from labeling_app.models import LabelingQueue, LabelingSession, QueueItem
+from labeling_app.services.assigning import queues_for, require_labeler, require_open
+from labeling_app.services.gold import pick_gold
+from labeling_app.services.queue_filters import conditions
+from labeling_app.services.refreshing import ROWS_REFRESHED_AT_ONCE, refresh_queue, rows_of
+from labeling_app.services.sessions import release_of_labeler
+from labeling_app.services.slots import end_leases, sweep_expired
+from labeling_app.services.tasks import PAYLOAD, ROW, Shown, Task, held_tasks, shown_of, task_of
+
+MOST_AT_ONCE = 20
+REFRESH_AFTER_S = 15
+# In a queue of more than one labeler each, this often a session looks from the beginning for what became free behind it.
+STARTS_OVER_EVERY = 64
+_TRIES = 5
+
+# Walks queue_item_next (queue, position, id) from where this session was. Expected plan at any size: Limit → LockRows →
+# Nested Loop (anti) → Nested Loop (left, the working row by its unique key) → Index Scan using queue_item_next; it
+# stops after the rows it wants. What does not fit the queue any more comes too, so that it can be marked.
+_CANDIDATES = """
+    SELECT i.id, i.position, coalesce(e.id IS NOT NULL AND ({queue_filters}), false), {payload}
+      FROM labeling_app_queueitem i {row}
+     WHERE i.queue_id = %s AND i.open_slots > 0 AND i.state = 'open' AND NOT i.is_gold
+       AND (i.position, i.id) > (%s, %s) AND i.id <> ALL (%s)
+       AND (i.assignee_id IS NULL OR i.assignee_id = %s)
+       AND (i.assigned_group_id IS NULL OR i.assigned_group_id IN
+            (SELECT g.group_id FROM auth_user_groups g WHERE g.user_id = %s))
+       AND NOT EXISTS (SELECT 1 FROM labeling_app_lease l
+                        WHERE l.item_id = i.id AND l.labeler_id = %s AND l.state IN ('held', 'submitted', 'skipped'))
+       AND NOT EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %s)
+       AND (e.id IS NULL OR ({session_filters}))
+     ORDER BY i.position, i.id
+     LIMIT %s
+       FOR NO KEY UPDATE OF i SKIP LOCKED
+"""
+_GOLD = f"SELECT i.id, i.position, e.id IS NOT NULL, {PAYLOAD} FROM labeling_app_queueitem i {ROW} WHERE i.id = %s"
+
+# The smallest free slot. The items are locked, so nobody else can be taking it.
+_TAKE = """
+    WITH made AS (
+        INSERT INTO labeling_app_lease
+               (id, queue_id, item_id, labeler_id, session_id, slot, state, leased_at, expires_at, content_hash,
+                is_gold_check)
+        SELECT w.lease, %(queue)s, w.item, %(labeler)s, %(session)s,
+               CASE WHEN w.gold THEN 0 ELSE
+                   (SELECT min(s) FROM generate_series(1, %(overlap)s) s
+                     WHERE NOT EXISTS (SELECT 1 FROM labeling_app_lease l
+                                        WHERE l.item_id = w.item AND l.slot = s AND l.slot > 0
+                                          AND l.state IN ('held', 'submitted'))) END,
+               'held', %(at)s, %(until)s, w.hash, w.gold
+          FROM unnest(%(leases)s::uuid[], %(items)s::bigint[], %(hashes)s::bytea[], %(golds)s::bool[])
+               AS w(lease, item, hash, gold)
+        RETURNING item_id, is_gold_check
+    ), taken AS (
+        UPDATE labeling_app_queueitem i SET open_slots = i.open_slots - 1
+          FROM made WHERE i.id = made.item_id AND NOT made.is_gold_check
+    )
+    UPDATE labeling_app_labelingsession
+       SET served = served + (SELECT count(*) FROM made), last_seen_at = %(at)s,
+           seen_position = %(position)s, seen_item = %(item)s
+     WHERE id = %(session)s
+"""
+_SEEN = """
+    UPDATE labeling_app_labelingsession SET last_seen_at = %s, seen_position = %s, seen_item = %s WHERE id = %s
+"""
+_PROLONG = """
+    UPDATE labeling_app_lease l SET expires_at = %s + make_interval(secs => q.lease_s)
+      FROM labeling_app_labelingqueue q
+     WHERE q.id = l.queue_id AND l.state = 'held' AND l.labeler_id = %s AND l.session_id = %s
+    RETURNING l.id, l.queue_id, l.leased_at
+"""
+_OWN = """
+    SELECT l.queue_id, l.item_id, l.state
+      FROM labeling_app_lease l JOIN labeling_app_queueitem i ON i.id = l.item_id
+     WHERE l.id = %s AND l.labeler_id = %s
+       FOR NO KEY UPDATE OF l, i
+"""
+_BEGINNING = (float("-inf"), 0)
+_MOST_LOOKED_AT = 2000
+
+
+@dataclass(frozen=True)
+class _Found:
+    item: int
+    shown: Shown
+    is_gold: bool = False
+
+
+def next_examples(
+    *, session: LabelingSession, count: int = 1, hold: Collection[uuid.UUID | str] = ()
+) -> list[Task]:
+    """Return up to `count` tasks held by this session: first those it holds already, then new ones.
+
+    `hold` names leases whose tasks the caller has in hand: they are prolonged and not returned. What is held is
+    prolonged each time. Fewer than `count`, or none, come when the queue has no more for this labeler now.
+    Raises SessionEnded, QueueNotOpen, LabelerPaused, NotAssigned, Forbidden, BadInput.
+    """
+    if not 1 <= count <= MOST_AT_ONCE:
+        raise BadInput(f"Examples at once: found {count}, expected 1 to {MOST_AT_ONCE}.")
+    in_hand = {uuid.UUID(str(lease)) for lease in hold}
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with _giving_back(session):
+                return _next(session, count, in_hand)
+        except IntegrityError:
+            # the same labeler asked in another session at the same moment: the index told, so look again
+            if attempt == _TRIES or connection.in_atomic_block:
+                raise
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _giving_back(session: LabelingSession) -> Iterator[None]:
+    """When the labeler may not go on here, what is held goes back to the others at once, and the error goes on."""
+    try:
+        yield
+    except (Forbidden, QueueNotOpen):
+        if session.queue is not None:
+            with transaction.atomic():
+                release_of_labeler(queue=session.queue, labeler=session.labeler, at=now())
+        raise
+
+
+@retried()
+def _next(session: LabelingSession, count: int, in_hand: Collection[uuid.UUID]) -> list[Task]:
+    at = now()
+    with transaction.atomic():
+        current = _locked(session)
+        queues = _queues(current)
+        held = _prolonged(current, at, queues, in_hand, count)
+        for queue in queues:
+            if len(held) >= count:
+                break
+            sweep_expired(queue=queue, at=at, but=current.pk)
+            held += _new(current, queue, count - len(held), at)
+        return held
+
+
+def _locked(session: LabelingSession) -> LabelingSession:
+    """Return the session as it is, locked: two requests of one session take turns. The labeler is the caller's object."""
+    current = (
+        LabelingSession.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("queue__dataset", "queue__branch__dataset", "queue__example_type")
+        .get(pk=session.pk)
+    )
+    if current.ended_at is not None:
+        raise SessionEnded(
+            "This labeling session has ended; what you have submitted is stored.", hint="Start a new one."
+        )
+    current.labeler = session.labeler
+    return current
+
+
+def _queues(session: LabelingSession) -> list[LabelingQueue]:
+    """Return the queues that a session takes from, the first first."""
+    if session.queue is not None:
+        require_labeler(session.labeler, session.queue)
+        require_open(session.queue)
+        return [session.queue]
+    queues = queues_for(session.labeler).filter(state=LabelingQueue.State.OPEN)
+    types = session.filters.get("type")
+    if types:
+        queues = queues.filter(example_type__name__in=types)
+    paused = session.labeler.pk
+    return list(queues.exclude(standings__labeler=paused, standings__paused_at__isnull=False))
+
+
+def _prolonged(
+    session: LabelingSession,
+    at: datetime,
+    queues: Sequence[LabelingQueue],
+    in_hand: Collection[uuid.UUID],
+    count: int,
+) -> list[Task]:
+    """Prolong what the session holds and return the tasks of it that are not in hand."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PROLONG, [at, session.labeler_id, session.pk])
+        rows = sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))
+    wanted = [row for row in rows if row[0] not in in_hand][:count]
+    tasks: list[Task] = []
+    for queue in queues:
+        leases = [lease for lease, of_queue, _ in wanted if of_queue == queue.pk]
+        if leases:
+            tasks += _still_there(session, queue, leases, at)
+    return tasks
+
+
+def _still_there(
+    session: LabelingSession, queue: LabelingQueue, leases: list[uuid.UUID], at: datetime
+) -> list[Task]:
+    """Return tasks that are held; what left the working copy meanwhile is given up, what changed is shown as it is now."""
+    found = held_tasks(queue=queue, leases=leases, labeler=session.labeler, session_type=session.session_type)
+    gone = [(task.lease, task.item) for task, _ in found if task.input is None]
+    if gone:
+        QueueItem.objects.filter(pk__in=[item for _, item in gone]).update(state=QueueItem.State.GONE)
+        end_leases(queue=queue, leases=gone, state="released", at=at)
+    with connection.cursor() as cursor:
+        for task, before in found:
+            if task.input is not None and task.shown.content_hash != before:
+                cursor.execute(
+                    "UPDATE labeling_app_lease SET content_hash = %s WHERE id = %s",
+                    [task.shown.content_hash, task.lease],
+                )
+    return [task for task, _ in found if task.input is not None]
+
+
+def _new(session: LabelingSession, queue: LabelingQueue, count: int, at: datetime) -> list[Task]:
+    """Lease up to `count` examples of a queue to the session."""
+    found: list[_Found] = []
+    gold = _due_gold(session, queue)
+    if gold is not None:
+        found.append(gold)
+    place: tuple[float, int] | None = _place(session, queue)
+    if len(found) < count and place is not None:
+        more, place = _candidates(session, queue, count - len(found), place)
+        found += more
+    if not found and _refreshed(queue, at):
+        found, place = _candidates(session, queue, count, _BEGINNING)
+    if session.queue_id is None:
+        place = None  # of several queues no one place can be remembered
+    session.seen_position, session.seen_item = place or (None, None)
+    if not found:
+        with connection.cursor() as cursor:
+            cursor.execute(_SEEN, [at, session.seen_position, session.seen_item, session.pk])
+        return []
+    return _taken(session, queue, found, at)
+
+
+def _place(session: LabelingSession, queue: LabelingQueue) -> tuple[float, int]:
+    """Return where in the queue to go on."""
+    if session.queue_id is None or session.seen_position is None:
+        return _BEGINNING
+    if queue.overlap > 1 and session.served % STARTS_OVER_EVERY == STARTS_OVER_EVERY - 1:
+        return _BEGINNING
+    return session.seen_position, session.seen_item or 0
+
+
+def _due_gold(session: LabelingSession, queue: LabelingQueue) -> _Found | None:
+    """Return a gold item as a hidden check, when one is due and there is one that this labeler never had."""
+    if not queue.gold_rate or not gold_due(queue.seed, session.pk, session.served, queue.gold_rate):
+        return None
+    picked = pick_gold(session=session) if session.queue_id is not None else None
+    if picked is None:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(_GOLD, [session.labeler_id, queue.branch_id, queue.example_type_id, picked])
+        item, _, fits, *payload = cursor.fetchone()
+    return _Found(item, shown_of(payload), is_gold=True) if fits else None
+
+
+def _candidates(
+    session: LabelingSession, queue: LabelingQueue, count: int, place: tuple[float, int]
+) -> tuple[list[_Found], tuple[float, int]]:
+    """Return locked items for this session, and where it has got to; once past the end it starts again.
+
+    Items that do not fit the queue any more are marked as gone on the way, more and more at a time.
+    """
+    found: list[_Found] = []
+    look, started_over = count, place == _BEGINNING
+    while True:
+        rows = _look(session, queue, look, place, [one.item for one in found])
+        gone = []
+        for item, position, fits, *payload in rows:
+            if not fits:
+                gone.append(item)
+            elif len(found) < count:
+                found.append(_Found(item, shown_of(payload)))
+            else:
+                break  # looked at too many, because others were gone
+            place = (position, item)
+        if gone:
+            QueueItem.objects.filter(pk__in=gone).update(state=QueueItem.State.GONE)
+        if len(found) == count or (len(rows) < look and started_over):
+            return found, place
+        if len(rows) < look:
+            started_over, place = True, _BEGINNING
+        look = min(look * 8, _MOST_LOOKED_AT)
+
+
+def _look(
+    session: LabelingSession,
+    queue: LabelingQueue,
+    limit: int,
+    after: tuple[float, int],
+    but: list[int],
+) -> list[tuple[Any, ...]]:
+    queue_filters, queue_values = conditions(queue.filters)
+    session_filters, session_values = conditions(session.filters)
+    labeler = session.labeler
+    statement = _CANDIDATES.format(
+        queue_filters=queue_filters, session_filters=session_filters, payload=PAYLOAD, row=ROW
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement,
+            [
+                *queue_values,
+                labeler.pk,
+                queue.branch_id,
+                queue.example_type_id,
+                queue.pk,
+                *after,
+                but,
+                labeler.pk,
+                labeler.pk,
+                labeler.pk,
+                labeler.get_username(),
+                *session_values,
+                limit,
+            ],
+        )
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _refreshed(queue: LabelingQueue, at: datetime) -> bool:
+    """Refresh a small queue that has nothing to give, if it was not just done; tell whether anything came."""
+    if queue.refreshed_at is not None and queue.refreshed_at > at - timedelta(seconds=REFRESH_AFTER_S):
+        return False
+    if rows_of(queue) > ROWS_REFRESHED_AT_ONCE:
+        return False
+    report = refresh_queue(queue=queue)
+    return bool(report.added or report.back)
+
+
+def _taken(
+    session: LabelingSession, queue: LabelingQueue, found: Sequence[_Found], at: datetime
+) -> list[Task]:
+    until = at + timedelta(seconds=queue.lease_s)
+    leases = [random_uuid() for _ in found]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            {
+                "queue": queue.pk,
+                "labeler": session.labeler_id,
+                "session": session.pk,
+                "overlap": queue.overlap,
+                "at": at,
+                "until": until,
+                "leases": leases,
+                "items": [one.item for one in found],
+                "hashes": [one.shown.content_hash for one in found],
+                "golds": [one.is_gold for one in found],
+                "position": session.seen_position,
+                "item": session.seen_item,
+            },
+        )
+    session.served += len(found)
+    return [
+        task_of(
+            lease=lease,
+            item=one.item,
+            expires_at=until,
+            shown=one.shown,
+            queue=queue,
+            session_type=session.session_type,
+        )
+        for lease, one in zip(leases, found, strict=True)
+    ]
+
+
+@retried()
+def heartbeat(*, session: LabelingSession) -> list[uuid.UUID]:
+    """Prolong all that a session holds and return the leases, oldest first.
+
+    Raises what `next_examples` does, so that somebody whose queue was closed learns it without sending an answer.
+    """
+    at = now()
+    with _giving_back(session), transaction.atomic():
+        current = _locked(session)
+        _queues(current)
+        with connection.cursor() as cursor:
+            cursor.execute(_PROLONG, [at, current.labeler_id, current.pk])
+            held = sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))
+        LabelingSession.objects.filter(pk=current.pk).update(last_seen_at=at)
+    return [lease for lease, _, _ in held]
+
+
+@retried()
+def release(*, lease_id: uuid.UUID, labeler: Any) -> None:
+    """Give an example back unanswered. One that is not held any more stays as it is. Raises UnknownLease."""
+    at = now()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_OWN, [lease_id, labeler.pk])
+            found = cursor.fetchone()
+        if found is None:
+            raise UnknownLease
+        queue_id, item, state = found
+        if state == "held":
+            queue = LabelingQueue.objects.get(pk=queue_id)
+            end_leases(queue=queue, leases=[(lease_id, item)], state="released", at=at)

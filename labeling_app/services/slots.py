@@ -1,0 +1,97 @@
+"""The places that labelers take on an item: freed, counted anew, and looked for again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection
+
+from labeling_app.models import LabelingQueue
+
+# What counts is counted; the item's row must be locked before, or a lease made meanwhile would be overlooked.
+_RECOUNT = """
+    UPDATE labeling_app_queueitem i
+       SET label_count = c.labels,
+           open_slots = greatest(0, q.overlap - c.labels - c.held)
+      FROM (SELECT w.id,
+                   (SELECT count(*) FROM labeling_app_label l WHERE l.item_id = w.id) AS labels,
+                   (SELECT count(*) FROM labeling_app_lease s
+                     WHERE s.item_id = w.id AND s.state = 'held' AND s.slot > 0) AS held
+              FROM labeling_app_queueitem w WHERE {which}) c,
+           labeling_app_labelingqueue q
+     WHERE i.id = c.id AND q.id = i.queue_id
+       AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, greatest(0, q.overlap - c.labels - c.held))
+"""
+_LOCK = "SELECT 1 FROM labeling_app_queueitem w WHERE {which} ORDER BY w.id FOR NO KEY UPDATE"
+_OF_ITEMS = "w.id = ANY(%s)"
+_OF_QUEUE = "w.queue_id = %s"
+
+# A session that is busy just now is left alone rather than waited for: it starts over by itself every so often.
+_REWIND = """
+    UPDATE labeling_app_labelingsession s SET seen_position = NULL, seen_item = NULL
+      FROM (SELECT w.id FROM labeling_app_labelingsession w
+             WHERE w.queue_id = %s AND w.ended_at IS NULL AND (w.seen_position, w.seen_item) >= (%s, %s)
+               FOR NO KEY UPDATE SKIP LOCKED) w
+     WHERE s.id = w.id
+"""
+_FIRST = "SELECT position, id FROM labeling_app_queueitem WHERE id = ANY(%s) ORDER BY position, id LIMIT 1"
+
+_EXPIRED = """
+    SELECT l.id, l.item_id
+      FROM labeling_app_lease l JOIN labeling_app_queueitem i ON i.id = l.item_id
+     WHERE l.queue_id = %s AND l.state = 'held' AND l.expires_at < %s AND l.session_id IS DISTINCT FROM %s
+     ORDER BY l.expires_at LIMIT %s
+       FOR NO KEY UPDATE OF l, i SKIP LOCKED
+"""
+_END = "UPDATE labeling_app_lease SET state = %s, ended_at = %s WHERE id = ANY(%s)"
+SWEPT_AT_ONCE = 200
+
+
+def recount(*, queue: LabelingQueue, item_ids: Iterable[int] | None = None) -> None:
+    """Bring `label_count` and `open_slots` of items (all of the queue by default) in line with labels and leases.
+
+    For whoever writes or removes Labels or Leases in sets. It locks the items, in the order of their ids.
+    """
+    which, value = (_OF_QUEUE, queue.pk) if item_ids is None else (_OF_ITEMS, list(item_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK.format(which=which), [value])
+        cursor.execute(_RECOUNT.format(which=which), [value])
+
+
+def rewind(*, queue: LabelingQueue, item_ids: Sequence[int] = ()) -> None:
+    """Let sessions that have gone past these items (without any: all sessions) look at them again.
+
+    Call it for whatever makes items wanting again: an undo, a decision to send back, a new order, a refresh.
+    """
+    with connection.cursor() as cursor:
+        place: Any = ("-Infinity", 0)
+        if item_ids:
+            cursor.execute(_FIRST, [list(item_ids)])
+            place = cursor.fetchone()
+        if place is not None:
+            cursor.execute(_REWIND, [queue.pk, *place])
+
+
+def end_leases(*, queue: LabelingQueue, leases: Sequence[tuple[uuid.UUID, int]], state: str, at: Any) -> None:
+    """End leases (id, item) whose rows and items are locked already, and free their slots."""
+    items = sorted({item for _, item in leases})
+    with connection.cursor() as cursor:
+        cursor.execute(_END, [state, at, [lease for lease, _ in leases]])
+        cursor.execute(_RECOUNT.format(which=_OF_ITEMS), [items])
+    if queue.overlap == 1:  # beyond that, going through what one has had costs more than finding these later
+        rewind(queue=queue, item_ids=items)
+
+
+def sweep_expired(*, queue: LabelingQueue, at: Any, but: uuid.UUID | None = None) -> int:
+    """End leases that ran out, except those of the session `but`, up to SWEPT_AT_ONCE; return how many.
+
+    Index scan on lease_running_out. What somebody has locked is being answered, or swept by another.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRED, [queue.pk, at, but, SWEPT_AT_ONCE])
+        found = cursor.fetchall()
+    if found:
+        end_leases(queue=queue, leases=found, state="expired", at=at)
+    return len(found)

@@ -1,0 +1,438 @@
+"""Take in answers: one transaction each, whose end is that the answer is stored once, or that all is as it was.
+
+What cannot be counted is not lost: an answer that came too late lies in LabelHistory as LATE, one that does not fit
+any more stays as the labeler's draft. Both are committed before the error is raised.
+"""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+
+from datasets_app.domain.canonical import canonical_bytes, canonical_text, content_hash, loads_stored
+from datasets_app.domain.strict_json import check_value
+from datasets_app.errors import SchemaViolation
+from goldenproject.kit.clock import now
+from goldenproject.kit.errors import BadInput, Forbidden, GoldenError
+from goldenproject.kit.retries import retried
+from labeling_app.domain.answers import same
+from labeling_app.errors import (
+    ExampleChanged,
+    ExampleGone,
+    KeyReused,
+    LeaseLost,
+    QueueNotOpen,
+    TypeChanged,
+)
+from labeling_app.models import Label, LabelHistory, LabelingQueue, Lease, QueueItem, Source
+from labeling_app.services.answer_types import answer_type, violations_of
+from labeling_app.services.assigning import require_labeler, require_open
+from labeling_app.services.events import label_submitted
+from labeling_app.services.gold import judge
+from labeling_app.services.keeping import (
+    HeldLease,
+    act_as,
+    checked_key,
+    checked_text,
+    keep_draft,
+    locked_lease,
+    take_up_again,
+)
+from labeling_app.services.passing import flag, save_draft, skip
+from labeling_app.services.sessions import release_of_labeler
+from labeling_app.services.settling import settle
+from labeling_app.services.slots import end_leases, recount
+from labeling_app.services.submitted import Submitted
+
+__all__ = ["Submitted", "flag", "save_draft", "skip", "submit_label"]
+
+_MAX_DURATION_MS = 2**31 - 1
+_GIVEN = (Source.HUMAN, Source.ACCEPTED)
+
+_ROW = """
+    SELECT e.input_data::text FROM datasets_app_example e
+     WHERE e.branch_id = %s AND e.example_id = %s AND e.example_type_id = %s
+"""
+# History, label, lease, item, session and draft in one statement: they are written together or not at all.
+_STORE = """
+    WITH before AS (
+        SELECT value FROM labeling_app_label WHERE item_id = %(item)s AND annotator = %(annotator)s
+    ), said AS (
+        INSERT INTO labeling_app_labelhistory
+               (example_id, queue_id, session_id, labeler_id, annotator, event, label_type, label_value, previous_value,
+                labeled_at, confidence, notes, source, duration_ms, content_hash, lease_id, key)
+        VALUES (%(example)s, %(queue)s, %(session)s, %(labeler)s, %(annotator)s,
+                CASE WHEN EXISTS (SELECT 1 FROM before) THEN 'changed' ELSE 'submitted' END, %(label_type)s,
+                %(value)s::jsonb, (SELECT value FROM before), %(at)s, %(confidence)s, %(notes)s, %(source)s, %(duration)s,
+                %(hash)s, %(lease)s, %(key)s)
+    ), label AS (
+        INSERT INTO labeling_app_label
+               (queue_id, item_id, example_id, labeler_id, annotator, value, confidence, notes, source, session_id,
+                lease_id, content_hash, duration_ms, gold_correct, labeled_at)
+        VALUES (%(queue)s, %(item)s, %(example)s, %(labeler)s, %(annotator)s, %(value)s::jsonb, %(confidence)s,
+                %(notes)s, %(source)s, %(session)s, %(lease)s, %(hash)s, %(duration)s, %(gold)s, %(at)s)
+            ON CONFLICT (item_id, annotator) DO UPDATE
+           SET value = excluded.value, confidence = excluded.confidence, notes = excluded.notes,
+               source = excluded.source, session_id = excluded.session_id, lease_id = excluded.lease_id,
+               content_hash = excluded.content_hash, duration_ms = excluded.duration_ms,
+               gold_correct = excluded.gold_correct, labeled_at = excluded.labeled_at, bulk_id = NULL
+        RETURNING id
+    ), ended AS (
+        UPDATE labeling_app_lease SET state = 'submitted', ended_at = %(at)s, content_hash = %(hash)s
+         WHERE id = %(lease)s
+    ), counted AS (
+        UPDATE labeling_app_queueitem
+           SET label_count = label_count + (SELECT 1 - count(*) FROM before), state = CASE WHEN state = 'gone' THEN 'open' ELSE state END
+         WHERE id = %(item)s
+    ), seen AS (
+        UPDATE labeling_app_labelingsession
+           SET examples_labeled = examples_labeled + (SELECT 1 - count(*) FROM before), last_seen_at = greatest(last_seen_at, %(at)s)
+         WHERE id = %(session)s
+    ), tidied AS (
+        DELETE FROM labeling_app_draft WHERE item_id = %(item)s AND labeler_id = %(labeler)s
+    )
+    SELECT id, EXISTS (SELECT 1 FROM before) FROM label
+"""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a labeler sent, checked for itself."""
+
+    lease_id: uuid.UUID
+    labeler: Any
+    value: Any
+    text: str
+    confidence: float | None
+    notes: str
+    duration_ms: int | None
+    key: str | None
+    content_hash: bytes | None
+    schema_digest: str | None
+    source: str
+
+
+class _AlreadyGiven(Exception):
+    """The key was used before."""
+
+
+def submit_label(
+    *,
+    lease_id: uuid.UUID,
+    labeler: Any,
+    value: Any,
+    confidence: float | None = None,
+    notes: str = "",
+    duration_ms: int | None = None,
+    key: str | None = None,
+    content_hash: str | bytes | None = None,
+    schema_digest: str | None = None,
+    source: str = Source.HUMAN,
+) -> Submitted:
+    """Store the answer to a leased example.
+
+    `confidence` is 0–1. `key` makes it safe to send the same again: it is stored once and the first answer returned.
+    With `content_hash` and `schema_digest` of the task, a change behind the labeler's back is noticed. An answer to an
+    example that the labeler has answered already changes that answer.
+
+    A lease that ran out counts as long as its slot is free. Raises SchemaViolation, LeaseLost, ExampleGone,
+    ExampleChanged (details: input, content_hash as they are now), TypeChanged, QueueNotOpen, LabelerPaused, NotAssigned,
+    Forbidden, KeyReused, UnknownLease, BadInput.
+    """
+    answer = _checked(
+        lease_id, labeler, value, confidence, notes, duration_ms, key, content_hash, schema_digest, source
+    )
+    try:
+        outcome = _stored(answer)
+    except _AlreadyGiven:
+        outcome = _replayed(answer)
+    if isinstance(outcome, GoldenError):
+        raise outcome
+    return outcome
+
+
+def _checked(
+    lease_id: uuid.UUID,
+    labeler: Any,
+    value: Any,
+    confidence: float | None,
+    notes: str,
+    duration_ms: int | None,
+    key: str | None,
+    shown: str | bytes | None,
+    schema_digest: str | None,
+    source: str,
+) -> _Answer:
+    check_value({"value": value})
+    if confidence is not None and not (
+        isinstance(confidence, int | float) and not isinstance(confidence, bool) and 0 <= confidence <= 1
+    ):
+        raise BadInput(f"Confidence: found {confidence!r}, expected a number from 0 to 1, or none.")
+    if duration_ms is not None and not 0 <= duration_ms <= _MAX_DURATION_MS:
+        raise BadInput(
+            f"duration_ms: found {duration_ms}, expected milliseconds from 0 to {_MAX_DURATION_MS}."
+        )
+    if source not in _GIVEN:
+        raise BadInput(f"Source: found “{source}”, expected one of {', '.join(_GIVEN)}.")
+    if isinstance(shown, str):
+        try:
+            shown = bytes.fromhex(shown)
+        except ValueError as error:
+            raise BadInput(
+                "content_hash: expected the hexadecimal digits that the task came with."
+            ) from error
+    return _Answer(
+        lease_id=lease_id,
+        labeler=labeler,
+        value=value,
+        text=canonical_text(value),
+        confidence=None if confidence is None else round(float(confidence), 4),
+        notes=checked_text("Notes", notes),
+        duration_ms=duration_ms,
+        key=checked_key(key),
+        content_hash=shown,
+        schema_digest=schema_digest,
+        source=source,
+    )
+
+
+@retried()
+def _stored(answer: _Answer) -> Submitted | GoldenError:
+    """Store the answer and return what became of it; or leave what is to be left, and return the error to raise."""
+    at = now()
+    try:
+        with transaction.atomic():
+            held = locked_lease(answer.lease_id, answer.labeler, or_active=True)
+            known = _known(held, answer)
+            if known is not None:
+                return known
+            refusal = _refusal(held, answer, at)
+            if refusal is not None:
+                return refusal
+            return _store(held, answer, at)
+    except IntegrityError as error:
+        if "label_history_key_once" in str(error):
+            raise _AlreadyGiven from error
+        raise
+
+
+def _known(held: HeldLease, answer: _Answer) -> Submitted | GoldenError | None:
+    """Return the answer to what was sent before: under the same key, or without one, in the same words."""
+    if held.is_held:
+        return None  # its key cannot have been used, or the index tells
+    if answer.key is not None:
+        earlier = LabelHistory.objects.filter(labeler=answer.labeler, key=answer.key).first()
+        if earlier is not None:
+            return _replay(earlier, answer)
+    if held.lease.state != Lease.State.SUBMITTED:
+        return None
+    label = Label.objects.filter(item=held.item, annotator=answer.labeler.get_username()).first()
+    if label is not None and _says_the_same(label, answer):
+        return Submitted(label.pk, held.item.example_id, held.item.state, replayed=True)
+    return None
+
+
+def _says_the_same(label: Label, answer: _Answer) -> bool:
+    confidence = None if label.confidence is None else float(label.confidence)
+    return same(label.value, answer.value) and (confidence, label.notes) == (answer.confidence, answer.notes)
+
+
+@retried()
+def _replayed(answer: _Answer) -> Submitted | GoldenError:
+    earlier = LabelHistory.objects.get(labeler=answer.labeler, key=answer.key)
+    return _replay(earlier, answer)
+
+
+def _replay(earlier: LabelHistory, answer: _Answer) -> Submitted | GoldenError:
+    """Return what the first sending of a key got."""
+    confidence = None if earlier.confidence is None else float(earlier.confidence)
+    said = earlier.event in (
+        LabelHistory.Event.SUBMITTED,
+        LabelHistory.Event.CHANGED,
+        LabelHistory.Event.LATE,
+    )
+    if (
+        not said
+        or not _same_example(earlier, answer)
+        or not same(earlier.label_value, answer.value)
+        or (confidence, earlier.notes) != (answer.confidence, answer.notes)
+    ):
+        return KeyReused(
+            f"The idempotency key “{answer.key}” was used for another answer; this one was not stored.",
+            hint="Send it again with a key of its own.",
+        )
+    item = QueueItem.objects.select_related("queue").get(queue=earlier.queue_id, example=earlier.example_id)
+    if earlier.event == LabelHistory.Event.LATE:
+        return ExampleGone() if _input_now(item.queue, item) is None else LeaseLost()
+    label = Label.objects.filter(item=item, annotator=earlier.annotator).values_list("pk", flat=True).first()
+    return Submitted(label, item.example_id, item.state, replayed=True)
+
+
+def _same_example(earlier: LabelHistory, answer: _Answer) -> bool:
+    """Whether the lease that an answer is for is of the example of an earlier one."""
+    if earlier.lease_id == answer.lease_id:
+        return True
+    items = Lease.objects.filter(pk__in=[pk for pk in (earlier.lease_id, answer.lease_id) if pk]).values_list(
+        "item", flat=True
+    )
+    return len(items) == 2 and items[0] == items[1]
+
+
+def _refusal(held: HeldLease, answer: _Answer, at: datetime) -> GoldenError | None:
+    """Return why an answer cannot be counted, after what is to be kept of it was written; None when it can."""
+    act_as(answer.labeler, "label")
+    try:
+        require_labeler(answer.labeler, held.queue)
+        require_open(held.queue)
+    except (Forbidden, QueueNotOpen) as error:
+        _keep_draft(held, answer, at)
+        release_of_labeler(queue=held.queue, labeler=answer.labeler, at=at)
+        return error
+    input_now = _input_now(held.queue, held.item)
+    if input_now is None:
+        _write_late(held, answer, at)
+        if held.is_held:
+            end_leases(queue=held.queue, leases=[(held.lease.pk, held.item.pk)], state="released", at=at)
+        QueueItem.objects.filter(pk=held.item.pk).update(state=QueueItem.State.GONE)
+        return ExampleGone()
+    hash_now = content_hash(canonical_bytes(input_now))
+    seen = answer.content_hash or bytes(held.lease.content_hash)
+    if not hmac.compare_digest(hash_now, seen):
+        _keep_draft(held, answer, at)
+        Lease.objects.filter(pk=held.lease.pk).update(content_hash=hash_now)
+        return ExampleChanged(
+            "The example was changed while you were labeling it; your answer is kept as a draft.",
+            hint="Look at it as it is now, and submit again.",
+            input=input_now,
+            content_hash=hash_now.hex(),
+        )
+    held.lease.content_hash = hash_now
+    violation = _violation(held.queue, answer)
+    if violation is not None:
+        _keep_draft(held, answer, at)
+        return violation
+    if held.lease.state != Lease.State.SUBMITTED and not take_up_again(
+        held, at + timedelta(seconds=held.queue.lease_s)
+    ):
+        _write_late(held, answer, at)
+        return LeaseLost()
+    return None
+
+
+def _input_now(queue: LabelingQueue, item: QueueItem) -> Any:
+    """Return the input of an item's working row, None when it is not there."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ROW, [queue.branch_id, item.example_id, queue.example_type_id])
+        found = cursor.fetchone()
+    return None if found is None else loads_stored(found[0])
+
+
+def _violation(queue: LabelingQueue, answer: _Answer) -> GoldenError | None:
+    """Return what is wrong with the answer itself, as the type is now."""
+    violations = violations_of(queue, answer.value)
+    if not violations:
+        return None
+    told = " ".join(violation["message"] for violation in violations[:3])
+    digest = answer_type(queue).digest
+    if answer.schema_digest is not None and answer.schema_digest != digest:
+        return TypeChanged(
+            f"The type “{queue.example_type.name}” was changed while you were labeling, and your answer does not fit "
+            f"it any more: {told}",
+            hint="Your answer is kept as a draft. Load the example again and mend it.",
+            violations=violations,
+            schema_digest=digest,
+        )
+    return SchemaViolation(told, violations=violations)
+
+
+def _keep_draft(held: HeldLease, answer: _Answer, at: datetime) -> None:
+    keep_draft(
+        item_id=held.item.pk,
+        labeler=answer.labeler,
+        value=answer.text,
+        confidence=answer.confidence,
+        notes=answer.notes,
+        at=at,
+    )
+
+
+def _write_late(held: HeldLease, answer: _Answer, at: datetime) -> None:
+    LabelHistory.objects.create(
+        example_id=held.item.example_id,
+        queue=held.queue,
+        session_id=held.lease.session_id,
+        labeler=answer.labeler,
+        annotator=answer.labeler.get_username(),
+        event=LabelHistory.Event.LATE,
+        label_type=held.queue.label_type,
+        label_value=answer.value,
+        labeled_at=at,
+        confidence=answer.confidence,
+        notes=answer.notes,
+        source=answer.source,
+        duration_ms=answer.duration_ms,
+        content_hash=bytes(held.lease.content_hash),
+        lease_id=held.lease.pk,
+        key=answer.key,
+    )
+
+
+def _store(held: HeldLease, answer: _Answer, at: datetime) -> Submitted:
+    """Write an answer that was found good, and let what follows from it follow."""
+    queue, item = held.queue, held.item
+    gold = None
+    if held.lease.is_gold_check:
+        gold = judge(queue=queue, item_id=item.pk, labeler=answer.labeler, value=answer.value)
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, _parameters(held, answer, at, gold))
+        label, is_change = cursor.fetchone()
+    item.label_count += not is_change
+    if is_change and held.is_held:
+        recount(queue=queue, item_ids=[item.pk])  # labeled in bulk meanwhile: its slot was taken twice
+    if item.state == QueueItem.State.GONE:
+        item.state = QueueItem.State.OPEN
+    if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):
+        settle(queue=queue, item_ids=[item.pk], actor=answer.labeler)
+        item.refresh_from_db(fields=["state"])
+    label_submitted.send(
+        LabelingQueue,
+        queue=queue,
+        example_id=item.example_id,
+        actor=answer.labeler,
+        facts={
+            "label": label,
+            "item": item.pk,
+            "annotator": answer.labeler.get_username(),
+            "value": answer.value,
+            "confidence": answer.confidence,
+            "changed": is_change,
+        },
+    )
+    return Submitted(label, item.example_id, item.state, replayed=False)
+
+
+def _parameters(held: HeldLease, answer: _Answer, at: datetime, gold: bool | None) -> dict[str, Any]:
+    return {
+        "example": held.item.example_id,
+        "queue": held.queue.pk,
+        "session": held.lease.session_id,
+        "labeler": answer.labeler.pk,
+        "annotator": answer.labeler.get_username(),
+        "label_type": held.queue.label_type,
+        "value": answer.text,
+        "at": at,
+        "confidence": answer.confidence,
+        "notes": answer.notes,
+        "source": str(answer.source),
+        "duration": answer.duration_ms,
+        "hash": bytes(held.lease.content_hash),
+        "lease": held.lease.pk,
+        "key": answer.key,
+        "item": held.item.pk,
+        "gold": gold,
+    }
