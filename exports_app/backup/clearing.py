@@ -8,18 +8,12 @@ from typing import Any
 
 import psycopg
 
-from exports_app.backup.tables import BY_NAME, HOUSEKEEPING, SECTIONS, saved_tables
+from exports_app.backup.label_loading import delete_labels
+from exports_app.backup.label_tables import APP as LABELING
+from exports_app.backup.tables import BY_NAME, HOUSEKEEPING, SECTIONS, saved_tables, unsaved_tables
 
-# Vectors stay: they belong to texts, and what comes in may have the same ones.
-_REBUILT = (
-    "node",
-    "worktreecount",
-    "importbatch",
-    "stagedrow",
-    "lexicalsegment",
-    "lexicalterm",
-    "changedchunk",
-)
+# Vectors stay: they belong to texts, and what comes in may have the same ones. Jobs and tokens are the installation's.
+_LEFT_ALONE = ("EmbeddingModel", "Embedding", "JobRun", "ApiToken")
 
 
 def wipe(cursor: psycopg.Cursor[Any]) -> None:
@@ -29,7 +23,7 @@ def wipe(cursor: psycopg.Cursor[Any]) -> None:
     """
     kept = ("datasets_app_dataset", "datasets_app_exampletype", "datasets_app_auditevent")
     tables = [table for table in saved_tables() if table not in kept]
-    tables += [f"datasets_app_{name}" for name in _REBUILT]
+    tables += unsaved_tables(but=_LEFT_ALONE)
     cursor.execute("TRUNCATE " + ", ".join(tables))
     cursor.execute("DELETE FROM datasets_app_dataset")  # jobs point at datasets, so no TRUNCATE
     cursor.execute("DELETE FROM datasets_app_exampletype")
@@ -53,6 +47,7 @@ _SUBSETS = {"branch_id": _BRANCHES, "merge_id": _MERGES, "example_id": _IDENTITI
 def delete_datasets(cursor: psycopg.Cursor[Any], ids: list[uuid.UUID]) -> None:
     """Delete datasets with all that leads to them, children first. Blobs and nodes stay: others may share them."""
     parameters = {"ids": ids}
+    delete_labels(cursor, ids)
     cursor.execute(
         f"DELETE FROM datasets_app_stagedrow WHERE batch_id IN "
         f"(SELECT id FROM datasets_app_importbatch WHERE branch_id IN {_BRANCHES})",
@@ -75,7 +70,7 @@ def delete_datasets(cursor: psycopg.Cursor[Any], ids: list[uuid.UUID]) -> None:
         "identities",
         "datasets",
     ]
-    order = [s.name for s in SECTIONS if s.scope and s.name not in late] + late
+    order = [s.name for s in SECTIONS if s.scope and s.app != LABELING and s.name not in late] + late
     for name in order:
         section = BY_NAME[name]
         subset = _SUBSETS.get(section.scope, "(SELECT unnest(%(ids)s::uuid[]))")

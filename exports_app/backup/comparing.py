@@ -1,4 +1,4 @@
-"""What changed between two backups: analyses, test queries, examples of the default branches."""
+"""What changed between two backups: analyses, test queries, examples of the default branches, labels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby
+from typing import Any
 
 import orjson
 
@@ -42,8 +43,24 @@ def compare_examples(old: Backup, new: Backup) -> ChangeCounts:
     return _compared(_by_example(old, same), _by_example(new, same))
 
 
+def compare_labels(old: Backup, new: Backup) -> ChangeCounts:
+    """Count the labels in which two backups differ, by example, item and annotator, in whose order both are."""
+    same = {p.name for p in old.parts.get("labels", []) if p.is_shard}
+    same &= {p.name for p in new.parts.get("labels", []) if p.is_shard}
+    return _compared(_by_annotator(old, same), _by_annotator(new, same))
+
+
+def _by_annotator(backup: Backup, left_out: set[str]) -> Iterator[tuple[tuple[str, int, bytes], list[bytes]]]:
+    for part in backup.parts.get("labels", []):
+        if part.name in left_out:
+            continue
+        for line in part.lines():
+            label = orjson.loads(line)
+            yield (label["example_id"], label["item_id"], label["annotator"].encode()), [line]
+
+
 def _compared(
-    before: Iterator[tuple[bytes, list[bytes]]], after: Iterator[tuple[bytes, list[bytes]]]
+    before: Iterator[tuple[Any, list[bytes]]], after: Iterator[tuple[Any, list[bytes]]]
 ) -> ChangeCounts:
     counts = ChangeCounts()
     a, b = next(before, None), next(after, None)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from goldenproject.kit.guards import all_guards, guarded_tables, missing_guards
-from exports_app.backup.tables import NOT_IN_BACKUP, saved_tables
+from exports_app.backup.tables import saved_tables, unsaved_tables
 from exports_app.errors import RestoreFailed
+from goldenproject.kit.guards import all_guards, guarded_tables, missing_guards
 
 _LOCK_WAIT = "60s"
 _LEFT_ALONE = ("JobRun", "ApiToken", "EmbeddingModel", "Embedding")
@@ -17,8 +17,7 @@ _LEFT_ALONE = ("JobRun", "ApiToken", "EmbeddingModel", "Embedding")
 
 def golden_tables() -> list[str]:
     """Return every table that a restore writes, in a fixed order."""
-    others = [f"datasets_app_{label.lower()}" for label in NOT_IN_BACKUP if label not in _LEFT_ALONE]
-    return sorted({*saved_tables(), *guarded_tables(), *others})
+    return sorted({*saved_tables(), *guarded_tables(), *unsaved_tables(but=_LEFT_ALONE)})
 
 
 @contextmanager

@@ -20,14 +20,24 @@ from django.contrib.auth.models import Group
 from exports_app.backup.corpus_loading import CorpusChoice, CorpusLoader, condition
 from exports_app.backup.first_history import begin_histories
 from exports_app.backup.indexes import dropped_indexes
+from exports_app.backup.label_loading import (
+    end_sessions,
+    label_condition,
+    label_scopes,
+    note_running_sessions,
+)
+from exports_app.backup.label_tables import APP as LABELING
 from exports_app.backup.opened import Backup, Part
-from exports_app.backup.tables import CORPUS_SECTIONS, SECTIONS, Column, Section, id_spaces
+from exports_app.backup.sections import Column, Section
+from exports_app.backup.tables import CORPUS_SECTIONS, SECTIONS, id_spaces
 from exports_app.backup.writing import CSV
 from goldenproject.kit.read_ahead import batches_ahead
 
 _READ_BYTES = 1 << 20
 _BATCH = 5000
 _SEARCHED = ("input_data", "expected_output", "labels", "metadata")
+# what belongs to no one dataset: it may be there already, and stays as it is
+_MAY_BE_THERE = ("redactions", "labeling_sessions", "webhooks", "labeling_keys")
 Progress = Callable[[int, int], None]
 
 _SCOPES = {
@@ -73,6 +83,7 @@ class Loader:
         """Load all and return how many rows each section added."""
         self._match_people()
         self._match_groups()
+        note_running_sessions(self._cursor)
         if not self._plan.whole:
             self._find_offsets()
             self._make_scopes()
@@ -84,6 +95,7 @@ class Loader:
                 added = self._load_sections()
         self._corpus.refuse_lost_expectations()
         begin_histories(self._cursor)
+        end_sessions(self._cursor)
         self._set_sequences()
         self._count_rows()
         return added
@@ -117,10 +129,13 @@ class Loader:
         self._make_name_table("golden_person", rows)
 
     def _match_groups(self) -> None:
-        names = set()
-        for section in ("memberships", "history_memberships"):
-            names |= {orjson.loads(line)["group"] for line in self._backup.lines(section)} - {None}
-        for name in sorted(names):
+        names: set[str | None] = set()
+        for section in SECTIONS:
+            for key in (c.key for c in section.columns() if c.group):
+                nobody = f'"{key}":null'.encode()
+                lines = (line for line in self._backup.lines(section.name) if nobody not in line)
+                names |= {orjson.loads(line)[key] for line in lines}
+        for name in sorted(name for name in names if name is not None):
             Group.objects.get_or_create(name=name)
         self._make_name_table("golden_group", Group.objects.values_list("name", "pk"))
 
@@ -158,6 +173,7 @@ class Loader:
                     f"INSERT INTO golden_scope_{kind} SELECT DISTINCT (doc->>'id')::bigint FROM golden_stage "
                     f"WHERE (doc->>'{parent}_id')::{number} IN (SELECT id FROM golden_scope_{parent})"
                 )
+        label_scopes(self._cursor, self._stage)
 
     def _condition(self, section: Section) -> str:
         if section.name in CORPUS_SECTIONS:
@@ -165,6 +181,8 @@ class Loader:
             return condition(section.name, whole=self._plan.whole).format(offset=runs)
         if self._plan.whole:
             return ""
+        if section.app == LABELING:
+            return label_condition(section, items=self._offsets.get("QueueItem", 0))
         if section.name == "example_types":
             return " WHERE r.id NOT IN (SELECT old FROM golden_type)"
         if section.name == "history_example_types":
@@ -209,7 +227,7 @@ class Loader:
             f"CREATE TEMP TABLE golden_shape ON COMMIT DROP AS {section.select_sql()} WITH NO DATA"
         )
         columns = list(section.columns())
-        names = [c.column for c in columns]
+        names = [f'"{c.column}"' for c in columns]
         values = [self._value(c, number) for number, c in enumerate(columns)]
         joins = "".join(_join(c, number) for number, c in enumerate(columns))
         if section.name == "examples":
@@ -217,7 +235,8 @@ class Loader:
             values.append(
                 "lower(coalesce(s.search_text, golden_search_text(r.input_data, r.expected_output, r.labels, r.metadata)))"
             )
-        conflict = " ON CONFLICT DO NOTHING" if section.name == "redactions" and not self._plan.whole else ""
+        there = section.name in _MAY_BE_THERE and not self._plan.whole
+        conflict = " ON CONFLICT DO NOTHING" if there else ""
         # a temporary table is read in the order of its lines, so history and audit get their numbers in that order
         return (
             f"INSERT INTO {section.table} ({', '.join(names)}) SELECT {', '.join(values)} "

@@ -20,8 +20,10 @@ from exports_app.backup.foreign_file import read_document
 from exports_app.backup.main_file import AnotherLayout, MainFileScan
 from exports_app.backup.opened import ANOTHER_COPY, Backup, check_version
 from exports_app.backup.shard_checks import check_shard_list
+from exports_app.backup.tables import BY_NAME
 from exports_app.errors import DamagedBackup, InvalidBackup
 
+_KNOWN = {*BY_NAME, DETAILS, "people", "files"}
 REQUIRED_TOTALS = ("total_analyses", "total_chunks", "total_artifacts")
 
 
@@ -108,6 +110,7 @@ def findings(backup: Backup) -> list[str]:
         "total_examples": backup.count("examples"),
         "total_commits": backup.count("commits"),
         "total_test_queries": backup.count("test_queries"),
+        "total_labels": backup.count("labels"),
         "total_analyses": backup.census.completed,
         "total_chunks": backup.census.chunks,
         "total_artifacts": backup.census.artifacts,
@@ -123,6 +126,9 @@ def findings(backup: Backup) -> list[str]:
         known = backup.totals.get(name)
         if known is not None and known != told:
             found.append(f"{layout.METADATA}: {name} is {told}, the backup has {known}")
+    for name in sorted(backup.parts.keys() - _KNOWN):
+        if count := backup.count(name):
+            found.append(f"{backup.main.name}: {count} records of “{name}”, which this version does not know")
     return found + backup.census.all_findings()
 
 

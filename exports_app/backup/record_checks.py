@@ -22,7 +22,7 @@ class RecordChecker:
         extra = {"people": ("name",), "files": _FILE_KEYS, DETAILS: DETAIL_KEYS}.get(section, ())
         self._required = known.required_keys() if known else extra
         self._seen: set[tuple[Any, ...]] = set()
-        self._last: bytes = b""
+        self._last: bytes | int | None = None
 
     def check(self, line: bytes, place: str) -> dict[str, Any]:
         fields = checked(line, place, self._required)
@@ -37,10 +37,10 @@ class RecordChecker:
         """As `check`, for records in the order of their leading field: only those of one value are remembered."""
         fields = checked(line, place, self._required)
         if self._key:
-            leading = str(fields[self._key[0]]).encode()
+            leading = _ordered(fields[self._key[0]])
             if leading != self._last:
-                if leading < self._last:
-                    raise InvalidBackup(f"{place}: found {leading.decode()} behind {self._last.decode()}.")
+                if self._last is not None and _behind(leading, self._last):
+                    raise InvalidBackup(f"{place}: found {_told(leading)} behind {_told(self._last)}.")
                 self._seen.clear()
                 self._last = leading
             key = tuple(fields[name] for name in self._key)
@@ -48,6 +48,20 @@ class RecordChecker:
                 raise _duplicate(place, self._key, key)
             self._seen.add(key)
         return fields
+
+
+def _ordered(value: Any) -> bytes | int:
+    return value if type(value) is int else str(value).encode()
+
+
+def _behind(leading: bytes | int, last: bytes | int) -> bool:
+    if isinstance(leading, int) and isinstance(last, int):
+        return leading < last
+    return _told(leading).encode() < _told(last).encode()
+
+
+def _told(value: bytes | int) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _duplicate(place: str, names: tuple[str, ...], key: tuple[Any, ...]) -> InvalidBackup:

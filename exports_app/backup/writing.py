@@ -20,7 +20,8 @@ import psycopg
 from exports_app.backup import analyses, layout
 from exports_app.backup.analyses import DETAILS, DOCUMENTS
 from exports_app.backup.records import seal
-from exports_app.backup.tables import SECTIONS, Section, people_sql, saved_tables
+from exports_app.backup.sections import Section
+from exports_app.backup.tables import SECTIONS, people_sql, saved_tables
 
 VERSION = "1.0"
 INLINE_EXAMPLES = 50_000
@@ -117,6 +118,7 @@ class _Writer:
             "total_examples": counts["examples"],
             "total_commits": counts["commits"],
             "total_test_queries": counts["test_queries"],
+            "total_labels": counts["labels"],
         }
         main = _MainFile(self._folder / layout.MAIN)
         try:
@@ -264,6 +266,10 @@ class _Writer:
             self._cursor.execute(f"SELECT count(*) FROM {section.table}")
             digits = prefix_digits(self._cursor.fetchall()[0][0], self._options.shard_records)
             yield from _cut_by_prefix(self._records(section), len(section.key[0]) + 5, digits)
+        elif section.by_block:
+            yield from _cut_by_block(
+                self._records(section), len(section.key[0]) + 4, self._options.shard_records
+            )
         else:
             yield from _cut_by_count(self._records(section), self._options.shard_records, "")
 
@@ -326,6 +332,14 @@ def _cut_by_prefix(records: Iterator[bytes], at: int, digits: int) -> Iterator[t
 
 def _cut_by_count(records: Iterator[bytes], size: int, stem: str) -> Iterator[tuple[str, Iterable[bytes]]]:
     yield from _cut(records, lambda record, number: f"{stem}{number // size + 1:04d}")
+
+
+def _cut_by_block(records: Iterator[bytes], at: int, size: int) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Cut records that are sorted by their leading number where it passes a multiple of `size`.
+
+    A record that comes or goes changes the shard that it is in and no other.
+    """
+    yield from _cut(records, lambda record, _: f"{int(record[at : record.index(b',', at)]) // size:06d}")
 
 
 def _cut(

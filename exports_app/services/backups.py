@@ -15,7 +15,7 @@ from datasets_app.domain.roles import Action
 from datasets_app.models import AuditEvent
 from datasets_app.services.access import record, require
 from exports_app.backup import layout
-from exports_app.backup.comparing import compare_analyses, compare_examples, compare_queries
+from exports_app.backup.comparing import compare_analyses, compare_examples, compare_labels, compare_queries
 from exports_app.backup.opened import Backup
 from exports_app.backup.reading import open_backup
 from exports_app.backup.writing import (
@@ -178,6 +178,7 @@ _KINDS = {
     "total_analyses": ("analysis", "analyses"),
     "total_test_queries": ("test query", "test queries"),
     "total_examples": ("example", "examples"),
+    "total_labels": ("label", "labels"),
 }
 
 
@@ -187,6 +188,7 @@ def _compared(before: Backup, after: Backup) -> dict[str, dict[str, int]]:
         "total_analyses": asdict(compare_analyses(before, after)),
         "total_test_queries": asdict(compare_queries(before, after)),
         "total_examples": asdict(compare_examples(before, after)),
+        "total_labels": asdict(compare_labels(before, after)),
     }
 
 
@@ -228,6 +230,7 @@ _TOLD = {
     "total_datasets": "datasets",
     "total_examples": "examples",
     "total_commits": "commits",
+    "total_labels": "labels",
 }
 
 

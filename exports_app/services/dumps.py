@@ -26,6 +26,7 @@ _TOTALS = {
     "total_datasets": "datasets_app_dataset",
     "total_examples": "datasets_app_example",
     "total_commits": "datasets_app_datasetcommit",
+    "total_labels": "labeling_app_label",
 }
 
 

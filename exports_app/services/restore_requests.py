@@ -25,6 +25,7 @@ from exports_app.errors import NotConfirmed, NotTheOwner
 from exports_app.services.restores import ON_CONFLICT
 from exports_app.services.stored_backups import FOLDER, check_stored
 from goldenproject.kit.errors import BadInput
+from labeling_app.models import Label
 
 RESTORE_JOB = "restore"
 REPLACE_WORD = "replace"
@@ -122,4 +123,5 @@ def totals_now() -> dict[str, int]:
         "total_datasets": Dataset.objects.count(),
         "total_examples": Example.objects.count(),
         "total_commits": DatasetCommit.objects.count(),
+        "total_labels": Label.objects.count(),
     }

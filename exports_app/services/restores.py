@@ -30,6 +30,7 @@ from exports_app.errors import RestoreConflict, RestoreFailed, RestoreRefused
 from exports_app.services.backups import BackupOptions, create_backup, totals_told
 from exports_app.services.restored_retrieval import embed_first, index_afterwards
 from goldenproject.kit.clock import now
+from labeling_app.models import Webhook
 
 _ANALYZED = (
     "exampleidentity",
@@ -51,6 +52,7 @@ _ANALYZED = (
     "historicaltestquery",
     "historicalexpectedchunk",
 )
+_ANALYZED_LABELS = ("queueitem", "lease", "label", "labelhistory", "consensus", "review", "suggestion")
 ON_CONFLICT = ("error", "skip", "update")
 
 
@@ -168,13 +170,14 @@ def _refuse_when_strict(directory: Path, found: list[str], options: RestoreOptio
 
 
 def is_pristine() -> bool:
-    """Tell whether nobody has put anything in yet: no dataset, no type but the built-in ones, no source."""
+    """Tell whether nobody has put anything in yet: no dataset, no type but the built-in ones, no source, no webhook."""
     return not (
         Dataset.objects.exists()
         or ExampleType.objects.filter(is_builtin=False).exists()
         or Corpus.objects.exclude(name=DEFAULT_CORPUS).exists()
         or Analysis.objects.exists()
         or TestQuery.objects.exists()
+        or Webhook.objects.exists()
     )
 
 
@@ -229,6 +232,8 @@ def _load(
         counts = loader.load()
         for table in _ANALYZED:
             cursor.execute(f"ANALYZE datasets_app_{table}")
+        for table in _ANALYZED_LABELS:
+            cursor.execute(f"ANALYZE labeling_app_{table}")
         if whole:
             cursor.execute(
                 "UPDATE datasets_app_jobrun SET dataset_id = NULL "

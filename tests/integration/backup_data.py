@@ -16,6 +16,7 @@ from datasets_app.services.versioning.merging import MergeOptions, merge
 from datasets_app.services.versioning.refs import create_branch, create_tag, get_branch
 from datasets_app.services.versioning.worktrees import open_worktree
 from tests.integration.corpus_data import make_corpus
+from tests.integration.label_data import make_labels
 
 
 def documents(count: int, label: str = "a") -> list[dict[str, Any]]:
@@ -70,4 +71,5 @@ def make_history(count: int = 30) -> Dataset:
     make_corpus()
     other = DatasetManager.create("other", type="text_classification")
     other.add_examples(documents(5, "z"))
+    make_labels(manager.dataset)
     return manager.dataset

@@ -91,7 +91,8 @@ def test_backup__restored_into_an_empty_database__gives_the_same_bytes_again(
     first = create_backup(directory=tmp_path / "first", actor=None, options=options)
     with cloned() as name, connected_to(name):
         result = restore_backup(directory=tmp_path / "first", actor=None)
-        assert (result.findings, result.new_people) == ([], ["ann", "bob"])
+        people = ["ann", "bob", "labeler", "reviewer", "second-labeler"]
+        assert (result.findings, result.new_people) == ([], people)
         assert not User.objects.get(username="ann").is_active
         after = everything()
         assert {name for name in before if before[name] != after[name]} == set()

@@ -46,7 +46,8 @@ EXPECTED = """{
     "total_datasets": 0,
     "total_examples": 0,
     "total_commits": 0,
-    "total_test_queries": 0
+    "total_test_queries": 0,
+    "total_labels": 0
   },
   "analyses": [
     {
@@ -164,6 +165,7 @@ def test_backup__of_a_small_corpus__has_exactly_these_bytes(committed_db: str, t
         "total_examples": 0,
         "total_commits": 0,
         "total_test_queries": 0,
+        "total_labels": 0,
         "last_updated": "2026-06-01T12:00:00Z",
         "changes": [],
     }

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exports_app.backup.analyses import ANALYSIS_KEYS, IN_DOCUMENTS, NOT_IN_DOCUMENTS
+from exports_app.backup.label_tables import NOT_IN_LABEL_BACKUP
 from exports_app.backup.records import checked, parsed, seal, unsealed
 from exports_app.backup.tables import BY_NAME, NOT_IN_BACKUP, SECTIONS, id_spaces
-from exports_app.backup.writing import _cut_by_count, _cut_by_prefix, prefix_digits
+from exports_app.backup.writing import _cut_by_block, _cut_by_count, _cut_by_prefix, prefix_digits
 from exports_app.errors import DamagedBackup, InvalidBackup
 
 RECORDS = st.dictionaries(st.text(), st.none() | st.integers() | st.text(), min_size=1).map(
@@ -80,6 +81,20 @@ def test_cut_by_count__five_records__gives_three_shards_of_two() -> None:
     assert [record for _, group in cut for record in group] == records
 
 
+def test_cut_by_block__a_record_that_goes__leaves_the_other_shards_alone() -> None:
+    records = [b'{"id":%d,"x":0}' % number for number in (1, 7, 99, 100, 250, 1999)]
+    at = len('{"id":')
+    cut = {label: list(group) for label, group in _cut_by_block(iter(records), at, 100)}
+    assert cut == {
+        "000000": records[:3],
+        "000001": records[3:4],
+        "000002": records[4:5],
+        "000019": records[5:],
+    }
+    again = {label: list(group) for label, group in _cut_by_block(iter(records[1:]), at, 100)}
+    assert {label for label in cut if cut[label] != again[label]} == {"000000"}
+
+
 def test_sections__every_model_of_datasets__is_in_the_backup_or_left_out_by_name() -> None:
     models = {
         model.__name__ for model in apps.get_app_config("datasets_app").get_models(include_auto_created=True)
@@ -87,6 +102,13 @@ def test_sections__every_model_of_datasets__is_in_the_backup_or_left_out_by_name
     saved = {section.label for section in SECTIONS} | set(IN_DOCUMENTS)
     assert saved & set(NOT_IN_BACKUP) == set()
     assert models - saved - set(NOT_IN_BACKUP) == set()
+
+
+def test_sections__every_model_of_labels__is_in_the_backup_or_left_out_by_name() -> None:
+    models = {model.__name__ for model in apps.get_app_config("labeling_app").get_models()}
+    saved = {section.label for section in SECTIONS if section.app == "labeling_app"}
+    assert saved & set(NOT_IN_LABEL_BACKUP) == set()
+    assert models == saved | set(NOT_IN_LABEL_BACKUP)
 
 
 def test_sections__every_column__is_in_the_record_or_left_out_by_name() -> None:
@@ -111,8 +133,8 @@ def test_documents__every_column__is_in_the_document_or_its_details_or_left_out_
     assert {*keys, *NOT_IN_DOCUMENTS[label]} == columns
 
 
-@pytest.mark.parametrize("name", [section.name for section in SECTIONS if section.by_prefix])
-def test_sections__cut_by_prefix__lead_with_the_field_that_is_cut_by(name: str) -> None:
+@pytest.mark.parametrize("name", [s.name for s in SECTIONS if s.by_prefix or s.by_block])
+def test_sections__cut_by_their_leading_field__lead_with_the_field_that_is_cut_by(name: str) -> None:
     section = BY_NAME[name]
     assert section.required_keys()[0] == section.key[0]
     assert section.order.startswith(f"t.{section.key[0]}")
