@@ -10,9 +10,31 @@ from django.dispatch import Signal
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
+from datasets_app.domain.roles import Action
+from datasets_app.models import JobRun
+from datasets_app.services.jobs import JobKind, Progress, register
 from labeling_app.models import Webhook
 from labeling_app.services import events
+from labeling_app.services.queues import get_queue, refresh_queue
+from labeling_app.services.sessions import close_idle_sessions
 from labeling_app.services.webhook_deliveries import forget_old, send_due, write_deliveries
+
+
+# --- queues and sessions --------------------------------------------------------------------------------------------
+def _refresh(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Bring a queue in line with its working copy, as the arguments say: {"queue": id}."""
+    queue = get_queue(job.arguments["queue"], job.dataset)
+    return refresh_queue(queue=queue, actor=job.started_by, progress=progress).document()
+
+
+@app.periodic(cron="* * * * *", periodic_id="idle_labeling_sessions")
+@app.task(name="golden.close_idle_sessions", queueing_lock="golden.close_idle_sessions")
+def close_idle(timestamp: int) -> None:
+    """Once a minute: end sessions that nobody is at, and free what they hold."""
+    close_idle_sessions()
+
+
+register(JobKind("label_refresh", "Refresh a labeling queue", Action.EDIT, _refresh))
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------------
