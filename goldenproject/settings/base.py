@@ -194,6 +194,11 @@ SPECTACULAR_SETTINGS = {
             ("rejected", "Rejected"),
         ],
         "MergeSideEnum": [("ours", "ours"), ("theirs", "theirs"), ("base", "base")],
+        "JobStateEnum": "datasets_app.models.JobRun.State",
+        "LabelingQueueStateEnum": "labeling_app.models.LabelingQueue.State",
+        "QueueItemStateEnum": "labeling_app.models.QueueItem.State",
+        "WebhookDeliveryStateEnum": "labeling_app.models.WebhookDelivery.State",
+        "LabelSourceEnum": "labeling_app.models.Source",
     },
 }
 
