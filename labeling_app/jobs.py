@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
 from django.dispatch import Signal
+from django.urls import reverse
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
@@ -16,6 +18,7 @@ from datasets_app.services.jobs import JobKind, Progress, register
 from labeling_app.models import Webhook
 from labeling_app.services import events
 from labeling_app.services.queues import get_queue, refresh_queue
+from labeling_app.services.recomputing import RECOMPUTE_JOB, recompute_queue
 from labeling_app.services.sessions import close_idle_sessions
 from labeling_app.services.webhook_deliveries import forget_old, send_due, write_deliveries
 
@@ -34,7 +37,18 @@ def close_idle(timestamp: int) -> None:
     close_idle_sessions()
 
 
+def _recompute(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Work the consensus of a queue out anew, as the arguments say: {"queue": id}."""
+    queue = get_queue(job.arguments["queue"], job.dataset)
+    return asdict(recompute_queue(queue=queue, actor=job.started_by, progress=progress))
+
+
+def _to_review(job: JobRun) -> list[tuple[str, str]]:
+    return [("Review", reverse("label_review", args=[job.arguments["queue"]]))]
+
+
 register(JobKind("label_refresh", "Refresh a labeling queue", Action.EDIT, _refresh))
+register(JobKind(RECOMPUTE_JOB, "Consensus of a labeling queue", Action.REVIEW, _recompute, links=_to_review))
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------------

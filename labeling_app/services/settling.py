@@ -6,24 +6,18 @@ that labels give are nobody's own: `validated_by` stays empty, the provenance of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
 
-from datasets_app.domain.canonical import canonical_bytes, content_hash, same_json
-from datasets_app.domain.json_path import MISSING
-from datasets_app.models import ValidationStatus
-from datasets_app.services.curation.adopting import WorkingAnswer, answers_at, working_answers
+from datasets_app.services.curation.adopting import working_answers
 from goldenproject.kit.clock import now
 from labeling_app.domain.consensus import ConsensusValue
-from labeling_app.domain.settlement import Verdict, label_provenance, part_in, verdict
+from labeling_app.domain.settlement import verdict
 from labeling_app.models import Consensus, LabelingQueue, QueueItem, Review
 from labeling_app.services.adopting_answers import (
-    Answer,
     adopt_answers,
     put_back,
     write_consensuses,
@@ -32,70 +26,48 @@ from labeling_app.services.adopting_answers import (
 from labeling_app.services.consensus_report import consensus_of
 from labeling_app.services.events import labels_disagree
 from labeling_app.services.review_opening import Question, close_settled, open_reviews, resting_state
+from labeling_app.services.settlement_planning import (
+    OF_AGREEMENT,
+    Case,
+    GivenLabels,
+    changed_question,
+    planned,
+)
 
 ITEMS_AT_ONCE = 1000
 # What needs the whole queue is worked out by the job label_consensus; until then the majority speaks.
-_OF_ONE_ITEM = ("majority", "mean", "median", "trimmed_mean")
+OF_ONE_ITEM = ("majority", "mean", "median", "trimmed_mean")
 _FINAL = (QueueItem.State.GONE, QueueItem.State.REJECTED)
-_AGREEMENT = (Review.Reason.DISAGREEMENT, Review.Reason.CHECK)
 
 _LABELS = """
-    SELECT l.item_id, count(*), max(l.labeled_at), min(l.labeled_at) FILTER (WHERE l.source <> 'import'),
+    SELECT l.item_id, count(*), max(l.labeled_at),
+           min(coalesce(s.leased_at, l.labeled_at)) FILTER (WHERE l.source <> 'import'),
            array_agg(DISTINCT l.content_hash)
-      FROM labeling_app_label l WHERE l.item_id = ANY(%s) GROUP BY l.item_id
+      FROM labeling_app_label l LEFT JOIN labeling_app_lease s ON s.id = l.lease_id
+     WHERE l.item_id = ANY(%s) GROUP BY l.item_id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """The labels of an item together."""
-
-    count: int
-    newest: datetime
-    first_here: datetime | None
-    inputs: frozenset[bytes]
-
-
-@dataclass(slots=True)
-class _Case:
-    """An item that has all its labels, and all that matters for what becomes of it."""
-
-    item: QueueItem
-    given: _Given
-    value: ConsensusValue
-    verdict: Verdict
-    consensus: Consensus
-    review: Review | None  # the newest
-    row: WorkingAnswer | None
-
-    @property
-    def open_reason(self) -> str:
-        """Why a reviewer is asked already; "" if none is."""
-        return self.review.reason if self.review is not None and self.review.outcome == "" else ""
-
-    @property
-    def was_kept(self) -> bool:
-        """Whether a reviewer has seen these very labels and decided that what is there stays."""
-        review = self.review
-        return (
-            review is not None
-            and review.outcome == Review.Outcome.KEPT
-            and review.decided_at is not None
-            and review.decided_at >= self.given.newest
-        )
-
-
-def settle(*, queue: LabelingQueue, item_ids: Iterable[int], actor: Any, method: str | None = None) -> None:
+def settle(
+    *,
+    queue: LabelingQueue,
+    item_ids: Iterable[int],
+    actor: Any,
+    values: Mapping[int, ConsensusValue] | None = None,
+) -> None:
     """Bring items in line with the labels that they have now; items are locked in the order of their ids.
 
     The consensus of each is computed anew. An item with as many labels as the queue asks for is then decided: its
     answer is adopted, or a review is opened, or closed when the labels agree by now. What a reviewer decided stands,
     and so does a rejected example. Gold items are left alone. The same twice changes nothing.
+
+    `values` are what the queue's method says, where that was worked out for the whole queue before; items that got or
+    lost labels since then are left alone.
     """
     wanted = sorted(set(item_ids))
     for start in range(0, len(wanted), ITEMS_AT_ONCE):
         with transaction.atomic(savepoint=False):
-            _settle(queue, wanted[start : start + ITEMS_AT_ONCE], actor, method)
+            _settle(queue, wanted[start : start + ITEMS_AT_ONCE], actor, values)
 
 
 def unadopt(
@@ -161,12 +133,19 @@ def _rest(queue: LabelingQueue, items: Sequence[QueueItem], *, still_open: Itera
     write_item_states(states)
 
 
-def _settle(queue: LabelingQueue, item_ids: Sequence[int], actor: Any, method: str | None) -> None:
+def _settle(
+    queue: LabelingQueue, item_ids: Sequence[int], actor: Any, values: Mapping[int, ConsensusValue] | None
+) -> None:
     items = [item for item in lock_items(queue, item_ids) if not item.is_gold]
+    given = _labels_of([item.pk for item in items])
+    method = queue.consensus_method
+    if values is not None:
+        items = [item for item in items if item.pk in values and item.pk in given]
+        items = [item for item in items if given[item.pk].count == values[item.pk].labels]
     ids = [item.pk for item in items]
-    method = method or (queue.consensus_method if queue.consensus_method in _OF_ONE_ITEM else "majority")
-    values = consensus_of(queue=queue, item_ids=ids, method=method)
-    given = _labels_of(ids)
+    if values is None:
+        method = method if method in OF_ONE_ITEM else "majority"
+        values = consensus_of(queue=queue, item_ids=ids, method=method)
     known = Consensus.objects.in_bulk(ids)
     consensuses = _computed(queue, ids, values, known, method)
     complete = [
@@ -186,7 +165,7 @@ def _settle(queue: LabelingQueue, item_ids: Sequence[int], actor: Any, method: s
     }
     rows = working_answers(queue.branch, [item.example_id for item in complete])
     cases = [
-        _Case(
+        Case(
             item,
             given[item.pk],
             values[item.pk],
@@ -206,11 +185,11 @@ def _settle(queue: LabelingQueue, item_ids: Sequence[int], actor: Any, method: s
     _decide(queue, cases, actor)
 
 
-def _labels_of(item_ids: Sequence[int]) -> dict[int, _Given]:
+def _labels_of(item_ids: Sequence[int]) -> dict[int, GivenLabels]:
     with connection.cursor() as cursor:
         cursor.execute(_LABELS, [list(item_ids)])
         return {
-            item: _Given(count, newest, first, frozenset(bytes(one) for one in inputs))
+            item: GivenLabels(count, newest, first, frozenset(bytes(one) for one in inputs))
             for item, count, newest, first, inputs in cursor
         }
 
@@ -218,7 +197,7 @@ def _labels_of(item_ids: Sequence[int]) -> dict[int, _Given]:
 def _computed(
     queue: LabelingQueue,
     item_ids: Sequence[int],
-    values: dict[int, ConsensusValue],
+    values: Mapping[int, ConsensusValue],
     known: dict[int, Consensus],
     method: str,
 ) -> dict[int, Consensus]:
@@ -243,19 +222,9 @@ def _four_places(value: float | None) -> Any:
     return None if value is None else Decimal(f"{value:.4f}")
 
 
-@dataclass(slots=True)
-class _Plan:
-    """What is to become of a set of items."""
-
-    answers: list[Answer] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
-    retracted: dict[int, Consensus] = field(default_factory=dict)
-    states: dict[int, str] = field(default_factory=dict)
-
-
-def _decide(queue: LabelingQueue, cases: Sequence[_Case], actor: Any) -> None:
+def _decide(queue: LabelingQueue, cases: Sequence[Case], actor: Any) -> None:
     by_item = {case.item.pk: case for case in cases}
-    plan = _planned(queue, cases)
+    plan = planned(queue, cases)
     if plan.retracted:
         put_back(
             queue=queue,
@@ -266,7 +235,7 @@ def _decide(queue: LabelingQueue, cases: Sequence[_Case], actor: Any) -> None:
         )
     told = adopt_answers(queue=queue, answers=plan.answers, actor=actor, reason="labels adopted")
     write_consensuses(case.consensus for case in cases)
-    plan.questions += [_changed(pk) for pk in told.changed]
+    plan.questions += [changed_question(pk) for pk in told.changed]
     plan.questions += [
         Question(
             pk,
@@ -280,7 +249,7 @@ def _decide(queue: LabelingQueue, cases: Sequence[_Case], actor: Any) -> None:
     plan.states |= dict.fromkeys(told.adopted, QueueItem.State.ADOPTED)
     plan.states |= dict.fromkeys(told.gone, QueueItem.State.LABELED)
     write_item_states(plan.states)
-    asked = [pk for pk in told.adopted if by_item[pk].open_reason in _AGREEMENT]
+    asked = [pk for pk in told.adopted if by_item[pk].open_reason in OF_AGREEMENT]
     if asked:
         close_settled(asked)
     new = open_reviews(queue=queue, questions=plan.questions)
@@ -298,130 +267,3 @@ def _decide(queue: LabelingQueue, cases: Sequence[_Case], actor: Any) -> None:
                     "value": case.value.value,
                 },
             )
-
-
-def _planned(queue: LabelingQueue, cases: Sequence[_Case]) -> _Plan:
-    earlier = answers_at(
-        (case.row, case.given.first_here)
-        for case in cases
-        if case.row is not None
-        and case.consensus.adopted_at is None
-        and case.given.first_here is not None
-        and case.row.updated_at > case.given.first_here
-    )
-    plan = _Plan()
-    for case in cases:
-        if case.consensus.origin == Consensus.Origin.ADJUDICATED or case.was_kept:
-            continue
-        if case.row is None:
-            plan.states[case.item.pk] = QueueItem.State.LABELED
-        elif case.given.inputs != {content_hash(canonical_bytes(case.row.input))}:
-            plan.questions.append(
-                Question(
-                    case.item.pk,
-                    Review.Reason.CHANGED,
-                    "The input was changed after labels had been given.",
-                    0.0,
-                )
-            )
-        elif case.open_reason and case.open_reason not in _AGREEMENT:
-            _leave_to_reviewer(case, plan)
-        elif case.consensus.adopted_at is not None:
-            _plan_adopted(queue, case, plan)
-        else:
-            _plan_new(queue, case, earlier, plan)
-    return plan
-
-
-def _leave_to_reviewer(case: _Case, plan: _Plan) -> None:
-    """A reviewer is asked something else about this item already."""
-    if case.verdict.disagree and case.consensus.adopted_at is None:
-        plan.questions.append(_question(case))
-    elif case.consensus.adopted_at is None:
-        plan.states[case.item.pk] = QueueItem.State.REVIEW
-
-
-def _plan_adopted(queue: LabelingQueue, case: _Case, plan: _Plan) -> None:
-    assert case.row is not None
-    consensus = case.consensus
-    part = part_in(case.row.output, queue.field_path)
-    stays = case.verdict.adopts and same_json(case.value.value, consensus.adopted_value)
-    if part is MISSING or not same_json(part, consensus.adopted_value):
-        if not stays:
-            plan.questions.append(_changed(case.item.pk))
-    elif not case.verdict.adopts:
-        plan.retracted[case.item.pk] = consensus
-        plan.questions.append(_question(case))
-    else:
-        answer = _answer(queue, case)
-        if not stays or answer.label != case.row.label:
-            plan.answers.append(answer)
-        else:
-            plan.states[case.item.pk] = QueueItem.State.ADOPTED
-
-
-def _plan_new(queue: LabelingQueue, case: _Case, earlier: dict[Any, Any], plan: _Plan) -> None:
-    assert case.row is not None
-    part = part_in(case.row.output, queue.field_path)
-    if not case.verdict.adopts:
-        plan.questions.append(_question(case))
-    elif case.row.example_id in earlier and not _same(
-        part_in(earlier[case.row.example_id].output, queue.field_path), part
-    ):
-        plan.questions.append(_changed(case.item.pk))
-    elif case.row.status == ValidationStatus.VALIDATED and not _same(part, case.value.value):
-        plan.questions.append(
-            Question(
-                case.item.pk,
-                Review.Reason.CHECK,
-                "The example is validated with another answer than its labels give.",
-                0.0,
-                case.value.value,
-            )
-        )
-    else:
-        plan.answers.append(_answer(queue, case))
-
-
-def _answer(queue: LabelingQueue, case: _Case) -> Answer:
-    assert case.row is not None
-    value = case.value
-    validates = queue.validates_adopted and value.labels >= 2 and case.row.status == ValidationStatus.PENDING
-    return Answer(
-        item=case.item,
-        consensus=case.consensus,
-        row=case.row,
-        value=value.value,
-        origin=case.verdict.origin,
-        label=label_provenance(
-            origin=case.verdict.origin,
-            labels=value.labels,
-            agreement=value.agreement,
-            method=case.consensus.method,
-            queue=queue.name,
-        ),
-        status=ValidationStatus.VALIDATED if validates else None,
-        note=f"{case.verdict.origin}, {value.labels} {'label' if value.labels == 1 else 'labels'}",
-    )
-
-
-def _question(case: _Case) -> Question:
-    value = case.value
-    sure = value.confidence if value.agreement is None else value.agreement
-    reason = Review.Reason.DISAGREEMENT if case.verdict.disagree else Review.Reason.CHECK
-    return Question(case.item.pk, reason, case.verdict.why, sure, value.value)
-
-
-def _changed(item_id: int) -> Question:
-    return Question(
-        item_id,
-        Review.Reason.CHANGED,
-        "Somebody changed the answer in the dataset after labels had been given.",
-    )
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Tell whether two parts of outputs are the same; a missing one is the same as none."""
-    if left is MISSING or right is MISSING:
-        return (left is MISSING or left is None) and (right is MISSING or right is None)
-    return same_json(left, right)

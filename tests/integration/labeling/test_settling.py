@@ -10,8 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets_app.models import Example
 from datasets_app.services.curation.examples import update_example
+from labeling_app.domain.consensus import ConsensusValue
 from labeling_app.models import LabelHistory, Review
 from labeling_app.services.events import example_validated, labels_disagree
+from labeling_app.services.recomputing import Recomputed, recompute_queue
 from labeling_app.services.settling import settle, unadopt
 from tests.integration.labeling.settling_data import (
     consensus_row,
@@ -267,3 +269,36 @@ def test_unadopt__a_label_is_missing_since__item_is_open_again() -> None:
     settle(queue=queue, item_ids=[item.pk], actor=person("labeler-2"))
     assert (row_of(item).expected_output, state_of(item)) == (None, "open")
     assert consensus_row(item).label_count == 1
+
+
+def test_recompute_queue__rules_were_loosened__reviews_are_settled_and_adopted() -> None:
+    queue = queue_of(contacts(count=3), overlap=3)
+    items = [
+        give(queue, "c1", "B", "B", "A"),
+        give(queue, "c2", "A", "B", "C"),
+        give(queue, "c3", "B"),
+    ]
+    settle(queue=queue, item_ids=[item.pk for item in items], actor=None)
+    type(queue).objects.update(adopts="consensus", agreement_threshold="0.6")
+    queue.refresh_from_db()
+    told: list[tuple[int, int | None]] = []
+    found = recompute_queue(
+        queue=queue, actor=None, progress=lambda done, total, message: told.append((done, total))
+    )
+    assert found == Recomputed(items=3, adopted=1, in_review=1)
+    assert told == [(0, 3), (3, 3)]
+    assert [state_of(item) for item in items] == ["adopted", "review", "open"]
+    assert Review.objects.get(item=items[0]).outcome == "settled"
+    assert row_of(items[0]).provenance["label"]["origin"] == "consensus"
+
+
+def test_recompute_queue__method_of_the_whole_queue__items_labeled_meanwhile_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = queue_of(contacts(count=2), consensus_method="dawid_skene", adopts="consensus")
+    items = [give(queue, "c1", "A", "B"), give(queue, "c2", "A", "B")]
+    said = {item.pk: ConsensusValue("B", 1.0, 0.0, count) for item, count in zip(items, (2, 1), strict=True)}
+    monkeypatch.setattr("labeling_app.services.recomputing.consensus_of", lambda **_: said)
+    recompute_queue(queue=queue, actor=None)
+    assert [state_of(item) for item in items] == ["adopted", "open"]
+    assert row_of(items[0]).provenance["label"]["method"] == "dawid_skene"
