@@ -87,8 +87,44 @@ TABLE: dict[str, dict[str, Action | str]] = {
     "backup-download": {"GET": Action.BACKUP},
     "backup-verify": {"POST": Action.BACKUP},
     "restores": {"GET": Action.BACKUP, "POST": Action.RESTORE},
+    # labeling: an Action counts in the dataset of the queue; who has it nowhere at all is told so
+    "label-queues": {"GET": KNOWN, "POST": Action.EDIT},
+    "label-queue": {"GET": KNOWN, "PATCH": Action.EDIT},
+    "label-refresh": {"POST": Action.EDIT},
+    "label-progress": {"GET": KNOWN},
+    "label-members": {"PUT": Action.EDIT},
+    "label-assign": {"POST": Action.EDIT},
+    "label-items": {"GET": Action.REVIEW},
+    "label-sessions": {"POST": Action.LABEL},
+    "label-my-labels": {"GET": Action.LABEL},
+    "label-labels": {"GET": Action.REVIEW},
+    "label-history": {"GET": Action.REVIEW},
+    "label-next": {"POST": Action.LABEL},
+    "label-heartbeat": {"POST": Action.LABEL},
+    "label-end": {"POST": Action.LABEL},
+    "label-submit": {"POST": Action.LABEL},
+    "label-skip": {"POST": Action.LABEL},
+    "label-undo-skip": {"POST": Action.LABEL},
+    "label-flag": {"POST": Action.LABEL},
+    "label-draft": {"POST": Action.LABEL},
+    "label-release": {"POST": Action.LABEL},
+    "label-undo": {"POST": Action.LABEL},
+    "label-flag-label": {"POST": Action.LABEL},
+    "label-gold": {"GET": Action.REVIEW, "PUT": Action.REVIEW, "DELETE": Action.REVIEW},
+    "label-gold-promote": {"POST": Action.REVIEW},
+    "label-scorecards": {"GET": Action.REVIEW},
+    "label-pause": {"POST": Action.REVIEW},
+    "label-go-on": {"POST": Action.REVIEW},
+    "label-suggestions": {"PUT": Action.IMPORT, "DELETE": Action.IMPORT},
+    "label-keys": {"GET": KNOWN, "PUT": KNOWN},
+    "webhooks": {"GET": Action.MANAGE, "POST": Action.MANAGE},
+    "webhook": {"GET": Action.MANAGE, "PATCH": Action.MANAGE, "DELETE": Action.MANAGE},
+    "webhook-rotate": {"POST": Action.MANAGE},
+    "webhook-test": {"POST": Action.MANAGE},
+    "webhook-deliveries": {"GET": Action.MANAGE},
+    "webhook-resend": {"POST": Action.MANAGE},
 }
-API_APPS = ("api", "exports_api")
+API_APPS = ("api", "exports_api", "labeling_api")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ARGUMENTS = {
     "dataset": "texts",
@@ -110,6 +146,12 @@ ARGUMENTS = {
     "run": "1",
     "base": "2",
     "model": "no-such-model",
+    "queue": NEVER,
+    "session": NEVER,
+    "lease": NEVER,
+    "label": "1",
+    "webhook": NEVER,
+    "delivery": NEVER,
 }
 ALLOWED_THROUGH = {200, 201, 202, 204, 400, 404, 409, 415}
 
@@ -155,7 +197,8 @@ def test_every_address__with_a_role__allows_what_the_table_says(
         Membership.objects.create(dataset=first.dataset, user=person("caller"), role=role)
     for name, path in addresses().items():
         in_dataset = path.startswith("datasets/")
-        here = role if how == "everywhere" or in_dataset else None
+        somewhere = in_dataset or path.startswith("labeling/")
+        here = role if how == "everywhere" or somewhere else None
         for method in METHODS if role == Role.CURATOR and how == "everywhere" else TABLE[name]:
             rule = TABLE[name].get(method)
             answer = caller.call(method, path, {} if method != "GET" else None)
