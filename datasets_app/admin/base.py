@@ -34,6 +34,7 @@ TABS = (
     Tab("branches", "Branches", "datasets_app_dataset_branches"),
     Tab("tags", "Tags", "datasets_app_dataset_tags"),
     Tab("merge", "Merge", "datasets_app_dataset_merge", Action.MERGE),
+    Tab("labeling", "Labeling", "datasets_app_dataset_labeling", Action.REVIEW),
     Tab("import", "Import", "datasets_app_dataset_import", Action.IMPORT),
     Tab("export", "Export", "datasets_app_dataset_export"),
     Tab("settings", "Settings", "datasets_app_dataset_change"),

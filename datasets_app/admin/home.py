@@ -24,6 +24,7 @@ class DatasetCard:
     state: str
     can_import: bool
     can_commit: bool
+    can_review: bool
 
 
 def home_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def home_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
             state_of(dataset),
             may(person, Action.IMPORT, dataset),
             may(person, Action.COMMIT, dataset),
+            may(person, Action.REVIEW, dataset),
         )
         for dataset in shown[:SHOWN_DATASETS]
     ]

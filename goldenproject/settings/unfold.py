@@ -28,6 +28,12 @@ def _entry(title: str, icon: str, url_name: str, permission: str | None = None) 
     return entry
 
 
+def _page(title: str, icon: str, url_name: str, permission: str) -> dict[str, Any]:
+    """An entry about labeling; its permission is a function of labeling_app.admin.menu."""
+    entry = {"title": title, "icon": icon, "link": reverse_lazy(url_name)}
+    return {**entry, "permission": f"labeling_app.admin.menu.{permission}"}
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Golden datasets",
     "SITE_HEADER": "Golden datasets",
@@ -66,6 +72,23 @@ UNFOLD: dict[str, Any] = {
                     _entry("Datasets", "database", "datasets_app_dataset_changelist", "can_view"),
                     _entry("Examples", "list_alt", "datasets_app_example_changelist", "can_view"),
                     _entry("Example types", "schema", "datasets_app_exampletype_changelist", "can_view"),
+                ],
+            },
+            {
+                "title": "Labeling",
+                "separator": True,
+                "items": [
+                    _page("Label", "edit_note", "label_home", "can_label"),
+                    _page("Queues", "queue", "label_queues", "can_review"),
+                    _page(
+                        "Label history",
+                        "history_edu",
+                        "admin:labeling_app_labelhistory_changelist",
+                        "can_review",
+                    ),
+                    _page(
+                        "Sessions", "schedule", "admin:labeling_app_labelingsession_changelist", "can_review"
+                    ),
                 ],
             },
             {

@@ -1,1 +1,14 @@
-"""Labels in the console of the admin."""
+"""The console's lists of labeling, and its tab among the pages of a dataset."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from datasets_app.admin.base import EXTRA_PAGES, ExtraPage
+from labeling_app.admin.ledgers import LabelHistoryAdmin, LabelingSessionAdmin
+from labeling_app.console.home import DatasetQueuesPage
+from labeling_app.models import LabelHistory, LabelingSession
+
+EXTRA_PAGES["labeling"] = ExtraPage("labeling/", DatasetQueuesPage)
+admin.site.register(LabelHistory, LabelHistoryAdmin)
+admin.site.register(LabelingSession, LabelingSessionAdmin)

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.db import connection
 from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import MD5, Cast, Concat
 
@@ -30,23 +29,10 @@ from labeling_app.models import (
     QueueItem,
 )
 from labeling_app.services.queue_fields import fields_of
+from labeling_app.services.slots import recount, rewind
 
 _HAD = (Lease.State.HELD, Lease.State.SUBMITTED, Lease.State.SKIPPED)
 MOST_AT_ONCE = 10_000
-
-# Labels that were checks become labels like all others: they were given unseen. So the item has as many, and as many
-# open slots are left. Locked by the caller; an index scan per item.
-_BACK_TO_WORK = """
-UPDATE labeling_app_queueitem AS item
-   SET is_gold = false, label_count = counted.labels,
-       open_slots = greatest(0, %s - counted.labels - counted.held)
-  FROM (SELECT one.id,
-               (SELECT count(*) FROM labeling_app_label WHERE item_id = one.id) AS labels,
-               (SELECT count(*) FROM labeling_app_lease
-                 WHERE item_id = one.id AND state = 'held' AND slot > 0) AS held
-          FROM labeling_app_queueitem AS one WHERE one.id = ANY(%s)) AS counted
- WHERE item.id = counted.id
-"""
 
 
 # --- which answers are known --------------------------------------------------------------------------------------
@@ -126,9 +112,11 @@ def remove_gold(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID], act
             return 0
         GoldAnswer.objects.filter(item__in=ids).delete()
         Label.objects.filter(item__in=ids).update(gold_correct=None)
-        with connection.cursor() as cursor:
-            cursor.execute(_BACK_TO_WORK, [queue.overlap, ids])
-        full = items.model.objects.filter(
+        QueueItem.objects.filter(pk__in=ids).update(is_gold=False)
+        # the checks were given unseen, so from now on they are labels like all others
+        recount(queue=queue, item_ids=ids)
+        rewind(queue=queue, item_ids=ids)
+        full = QueueItem.objects.filter(
             pk__in=ids, label_count__gte=queue.overlap, state=QueueItem.State.OPEN
         )
         settle(queue=queue, item_ids=sorted(full.values_list("pk", flat=True)), actor=actor)
