@@ -138,7 +138,11 @@ def fleiss_by_class(ratings: Ratings | RatingTable) -> dict[Any, Coefficient]:
 
 
 def krippendorff_alpha(
-    ratings: Ratings | RatingTable, level: Level = "nominal", *, numbers: FloatArray | None = None
+    ratings: Ratings | RatingTable,
+    level: Level = "nominal",
+    *,
+    numbers: FloatArray | None = None,
+    with_interval: bool = True,
 ) -> Coefficient:
     """Return Krippendorff's alpha (2011): 1 − observed / expected disagreement, for any raters and missing values.
 
@@ -154,19 +158,19 @@ def krippendorff_alpha(
         return _undefined(table, ONE_CLASS)
     groups = _groups(table)
     if level == "nominal":
-        return _alpha(table, groups, _nominal_parts(table, groups))
-    given = _numbers(table) if numbers is None else numbers
+        return _alpha(table, groups, _nominal_parts(table, groups), with_interval)
+    given = numbers_of(table) if numbers is None else numbers
     if given is None or not np.isfinite(given[table.values]).all():
         return _undefined(table, NOT_NUMBERS)
     if level == "ordinal":
-        return _alpha(table, groups, _distance_parts(table, groups, _midranks(table, given)))
+        return _alpha(table, groups, _distance_parts(table, groups, midranks(table, given)), with_interval)
     if level == "interval":
-        return _alpha(table, groups, _distance_parts(table, groups, given))
+        return _alpha(table, groups, _distance_parts(table, groups, given), with_interval)
     if (given[table.values] < 0).any():
         return _undefined(table, NEGATIVE)
     if len(np.unique(given[table.values])) > _MAX_RATIO_VALUES:
         return _undefined(table, TOO_MANY_VALUES)
-    return _alpha(table, groups, _ratio_parts(table, groups, given))
+    return _alpha(table, groups, _ratio_parts(table, groups, given), with_interval)
 
 
 # --- what alpha is made of ------------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ def _groups(table: RatingTable) -> _Groups:
     return _Groups(of_unit, count)
 
 
-def _alpha(table: RatingTable, groups: _Groups, parts: _Parts) -> Coefficient:
+def _alpha(table: RatingTable, groups: _Groups, parts: _Parts, with_interval: bool) -> Coefficient:
     sizes = groups.sums(table.units, np.ones(len(table)))
 
     def alphas(disagreement: FloatArray, sums: FloatArray, n: FloatArray) -> FloatArray:
@@ -226,6 +230,8 @@ def _alpha(table: RatingTable, groups: _Groups, parts: _Parts) -> Coefficient:
     value = float(whole[0])
     if not math.isfinite(value):
         return _undefined(table, ONE_CLASS)
+    if not with_interval:
+        return _coefficient(table, value, None)
     if not parts.disagreement.any():
         frequencies = np.bincount(table.values) / len(table)
         units = int((table.unit_sizes >= 2).sum())
@@ -293,7 +299,7 @@ def _ratio_distance(a: Any, b: Any) -> FloatArray:
     return np.asarray(((a - b) / np.where(total == 0, 1.0, total)) ** 2)
 
 
-def _midranks(table: RatingTable, numbers: FloatArray) -> FloatArray:
+def midranks(table: RatingTable, numbers: FloatArray) -> FloatArray:
     """Return the number of each value code on the ordinal scale.
 
     Krippendorff's ordinal distance of c and k, the ratings from c to k less half of both ends, is the difference of their
@@ -306,7 +312,8 @@ def _midranks(table: RatingTable, numbers: FloatArray) -> FloatArray:
     return ranks[places].astype(np.float64)
 
 
-def _numbers(table: RatingTable) -> FloatArray | None:
+def numbers_of(table: RatingTable) -> FloatArray | None:
+    """Return the values as numbers, by their codes; None when one is no number."""
     if any(isinstance(name, bool) or not isinstance(name, int | float) for name in table.value_names):
         return None
     return np.array(table.value_names, dtype=np.float64)

@@ -24,6 +24,7 @@ from labeling_app.domain.consensus import (
     trimmed_mean,
 )
 from labeling_app.models import LabelingQueue
+from labeling_app.services.consensus_models import LEARNING_METHODS, FittedConsensus, fitted_consensus
 from labeling_app.services.queue_fields import fields_of
 
 _AVERAGES = {"mean": mean, "median": median, "trimmed_mean": trimmed_mean}
@@ -50,12 +51,15 @@ def consensus_of(
     """Return the consensus of those of the items that have labels; `method` is the queue's own when it is empty.
 
     Answers are compared by their classes (see `deciding_fields`); of the labels that say what won, the answer is the
-    one given most often as a whole. Methods that average give each number the average of all labels.
+    one given most often as a whole. Methods that average give each number the average of all labels. Methods that learn
+    from the whole queue (weighted, dawid_skene, crowdlab) are fitted on it first (see consensus_models); where what was
+    learned says nothing of an item, such as of a labeler who is new since, the majority speaks.
     """
     fields = fields_of(queue)
     method = method or queue.consensus_method
+    fitted = fitted_consensus(queue, method) if method in LEARNING_METHODS else None
     return {
-        item: _consensus(answers, fields, method)
+        item: _consensus(item, answers, fields, method, fitted)
         for item, answers in answers_of(queue=queue, item_ids=item_ids).items()
     }
 
@@ -71,35 +75,39 @@ def answers_of(*, queue: LabelingQueue, item_ids: Sequence[int]) -> dict[int, li
     return dict(found)
 
 
-def _consensus(answers: Sequence[GivenAnswer], fields: Sequence[AnswerField], method: str) -> ConsensusValue:
+def _consensus(
+    item: int,
+    answers: Sequence[GivenAnswer],
+    fields: Sequence[AnswerField],
+    method: str,
+    fitted: FittedConsensus | None,
+) -> ConsensusValue:
     deciding = deciding_fields(fields)
     votes = [deciding_text(deciding, answer.value) for answer in answers]
     vote = majority(votes)
+    chosen, confidence = str(vote.value), vote.share
+    if fitted is not None:
+        learned = fitted.choose(item, [answer.annotator for answer in answers], votes)
+        chosen, confidence = learned or (chosen, confidence)
     value = representative(
-        [answer.value for answer, said in zip(answers, votes, strict=True) if said == vote.value]
+        [answer.value for answer, said in zip(answers, votes, strict=True) if said == chosen]
     )
     agreement = pairs_agreeing(votes)
     if method not in _AVERAGES:
-        return ConsensusValue(value, vote.share, agreement, len(answers))
+        return ConsensusValue(value, confidence, agreement, len(answers))
     value, averages = _averaged(value, [answer.value for answer in answers], fields, method)
     numbers = [field for field in deciding if field.kind == Kind.NUMBER]
     spread = next(iter(averages.values())).spread if averages else None
     if not numbers or numbers != deciding or any(field.span is None for field in numbers):
         return ConsensusValue(value, vote.share, agreement, len(answers), spread)
-    near = [
-        (
-            closeness(
-                [n for n in (field.number_of(answer.value) for answer in answers) if n is not None],
-                field.span,
-            ),
-            averages.get(field.name),
-        )
-        for field in numbers
-        if field.span
-    ]
-    known = [share for share, _ in near if share is not None]
+    near = [closeness(_numbers(field, answers), field.span) for field in numbers if field.span]
+    known = [share for share in near if share is not None]
     agreement = min(known) if known else None
     return ConsensusValue(value, 1.0 if agreement is None else agreement, agreement, len(answers), spread)
+
+
+def _numbers(field: AnswerField, answers: Sequence[GivenAnswer]) -> list[float]:
+    return [number for answer in answers if (number := field.number_of(answer.value)) is not None]
 
 
 def representative(values: Sequence[Any]) -> Any:
