@@ -1,0 +1,373 @@
+"""Give one answer to many examples at once, and take the whole batch back.
+
+Everything is a set: ten thousand examples are a handful of statements and the settling of what has all its labels.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models import QuerySet
+
+from datasets_app.domain.canonical import canonical_bytes, canonical_text, content_hash, loads_stored
+from datasets_app.domain.roles import Action
+from datasets_app.domain.strict_json import check_value
+from datasets_app.errors import SchemaViolation
+from datasets_app.services.access import record, require
+from goldenproject.kit.audit import acting
+from goldenproject.kit.clock import now
+from goldenproject.kit.errors import BadInput, Conflict, NotFound
+from goldenproject.kit.retries import retried
+from labeling_app.domain.bulk_plan import ItemFacts, LeftOut, counted, told, why_left_out
+from labeling_app.errors import LabelerPaused
+from labeling_app.models import (
+    BulkLabeling,
+    Consensus,
+    Label,
+    LabelerStanding,
+    LabelingQueue,
+    QueueItem,
+    Review,
+    Webhook,
+)
+from labeling_app.services.answer_types import violations_of
+from labeling_app.services.assigning import require_open
+from labeling_app.services.events import label_submitted
+from labeling_app.services.queue_progress import forget_progress
+from labeling_app.services.settling import lock_items, settle, unadopt
+from labeling_app.services.slots import SWEPT_AT_ONCE, recount, rewind, sweep_expired
+
+MOST_AT_ONCE = 10_000
+
+# Plan: index scan of queue_item_once for the examples; leases and labels by their item. Locked in the order of the ids,
+# as everywhere, after the sort.
+_ITEMS = """
+    SELECT i.id, i.example_id, i.state, i.is_gold, i.open_slots,
+           EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %(annotator)s),
+           coalesce((SELECT bool_or(s.labeler_id = %(person)s) FROM labeling_app_lease s
+                      WHERE s.item_id = i.id AND s.state = 'held'), false),
+           EXISTS (SELECT 1 FROM labeling_app_lease s
+                    WHERE s.item_id = i.id AND s.state = 'held' AND s.labeler_id <> %(person)s),
+           i.assignee_id, i.assigned_group_id, e.input_data::text
+      FROM labeling_app_queueitem i
+      LEFT JOIN datasets_app_example e
+             ON e.branch_id = %(branch)s AND e.example_id = i.example_id AND e.example_type_id = %(type)s
+     WHERE i.queue_id = %(queue)s AND i.example_id = ANY(%(examples)s)
+     ORDER BY i.id
+       FOR NO KEY UPDATE OF i
+"""
+_LABELS = """
+    INSERT INTO labeling_app_label
+           (queue_id, item_id, example_id, labeler_id, annotator, value, notes, source, bulk_id, content_hash, labeled_at)
+    SELECT %(queue)s, g.item, g.example, %(person)s, %(annotator)s, %(value)s::jsonb, '', 'bulk', %(bulk)s, g.hash, %(at)s
+      FROM unnest(%(items)s::bigint[], %(examples)s::uuid[], %(hashes)s::bytea[]) g(item, example, hash)
+    RETURNING id, example_id
+"""
+_HISTORY = """
+    INSERT INTO labeling_app_labelhistory
+           (example_id, queue_id, labeler_id, annotator, event, label_type, label_value, labeled_at, notes, source,
+            content_hash, bulk_id)
+    SELECT l.example_id, l.queue_id, l.labeler_id, l.annotator, 'bulk', %s, l.value, l.labeled_at, '', l.source,
+           l.content_hash, l.bulk_id
+      FROM labeling_app_label l WHERE l.bulk_id = %s AND l.item_id = ANY(%s) ORDER BY l.item_id
+"""
+# The history tells who took it back; the label's own annotator stays who had given it.
+_UNDONE_HISTORY = """
+    INSERT INTO labeling_app_labelhistory
+           (example_id, queue_id, labeler_id, annotator, event, label_type, previous_value, labeled_at, notes, source,
+            content_hash, bulk_id)
+    SELECT l.example_id, l.queue_id, l.labeler_id, l.annotator, 'bulk_undone', %s, l.value, %s, '', l.source,
+           l.content_hash, l.bulk_id
+      FROM labeling_app_label l WHERE l.bulk_id = %s AND l.item_id = ANY(%s) ORDER BY l.item_id
+"""
+_DECIDED_OUTCOMES = (
+    Review.Outcome.ADOPTED,
+    Review.Outcome.THIRD_ANSWER,
+    Review.Outcome.REJECTED,
+    Review.Outcome.KEPT,
+)
+
+
+class UnknownBulk(NotFound):
+    """There is no such bulk labeling."""
+
+    code = "unknown_bulk"
+
+
+class NothingToLabel(Conflict):
+    """None of these examples can be labeled by you now."""
+
+    code = "nothing_to_label"
+
+
+class BulkUndoneBefore(Conflict):
+    """This bulk labeling was taken back already."""
+
+    code = "bulk_undone"
+
+
+@dataclass(frozen=True)
+class BulkUndone:
+    """How many labels were taken back, how many had been changed or taken back by their labeler, and decided since."""
+
+    taken_back: int
+    changed: int
+    decided: int
+
+    def document(self) -> dict[str, int]:
+        return asdict(self)
+
+    def words(self) -> str:
+        """Say what was left, and why; empty when nothing was."""
+        parts = []
+        if self.changed:
+            parts.append(f"{self.changed:,} answered again or taken back since")
+        if self.decided:
+            parts.append(f"{self.decided:,} decided by a reviewer since")
+        return f"Left as they are: {', '.join(parts)}." if parts else ""
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    items: list[int]
+    examples: list[uuid.UUID]
+    hashes: list[bytes]
+
+
+def bulks_of(queue: LabelingQueue) -> QuerySet[BulkLabeling]:
+    """Return the bulk labelings of a queue, newest first."""
+    return (
+        BulkLabeling.objects.filter(queue=queue)
+        .select_related("made_by", "undone_by")
+        .order_by("-created_at")
+    )
+
+
+def get_bulk(bulk_id: Any) -> BulkLabeling:
+    """Return a bulk labeling with its queue. Raises UnknownBulk."""
+    found = (
+        BulkLabeling.objects.select_related("queue__dataset", "queue__branch__dataset", "queue__example_type")
+        .filter(pk=bulk_id)
+        .first()
+    )
+    if found is None:
+        raise UnknownBulk
+    return found
+
+
+@retried()
+def label_in_bulk(
+    *,
+    queue: LabelingQueue,
+    example_ids: Iterable[uuid.UUID],
+    value: Any,
+    actor: Any,
+    rule: dict[str, Any] | None = None,
+) -> BulkLabeling:
+    """Label up to 10,000 examples of a queue with one answer, as `actor`. Right: review.
+
+    What the person may not label now is left out: `rule["left_out"]` of the result counts it by reason. Never more
+    labelers than the queue asks for, never twice by one. Examples that have all their labels by this are settled.
+    `rule` says how the examples were found and is kept. Raises SchemaViolation, BadInput, QueueNotOpen, LabelerPaused,
+    NothingToLabel when all are left out.
+    """
+    require(actor, Action.REVIEW, queue.dataset)
+    require_open(queue)
+    _require_working(queue, actor)
+    wanted = sorted(set(example_ids))
+    if not 1 <= len(wanted) <= MOST_AT_ONCE:
+        raise BadInput(f"Examples at once: found {len(wanted):,}, expected 1 to {MOST_AT_ONCE:,}.")
+    _check(queue, value)
+    at = now()
+    _free_expired(queue, at)
+    with acting(actor, "label in bulk"):
+        chosen, reasons = _chosen(queue, wanted, actor)
+        left_out = counted(reasons)
+        if not chosen.items:
+            raise NothingToLabel(
+                f"None of these examples can be labeled by you now. {told(left_out)}".strip()
+            )
+        bulk = BulkLabeling.objects.create(
+            queue=queue,
+            made_by=actor,
+            value=value,
+            rule={**(rule or {}), "left_out": left_out},
+            example_count=len(chosen.items),
+        )
+        labels = _write_labels(queue, bulk, chosen, actor, at)
+        recount(queue=queue, item_ids=chosen.items)
+        settle(queue=queue, item_ids=chosen.items, actor=actor)
+        _tell(queue, bulk, labels, actor)
+        record(
+            actor,
+            "labels.bulk",
+            queue.dataset,
+            f"{queue.name}: {len(chosen.items):,} at once",
+            queue=str(queue.pk),
+            bulk=str(bulk.pk),
+            labeled=len(chosen.items),
+            left_out=sum(left_out.values()),
+        )
+    forget_progress(queue)
+    return bulk
+
+
+@retried()
+def undo_bulk(*, bulk: BulkLabeling, actor: Any) -> BulkUndone:
+    """Take a bulk labeling back as a whole: its labels, and what had followed from them. Right: review.
+
+    Labels that their labeler has changed since are not the batch's any more, and what a reviewer has decided since
+    stands: both stay, and are counted. Raises BulkUndoneBefore.
+    """
+    queue = bulk.queue
+    require(actor, Action.REVIEW, queue.dataset)
+    at = now()
+    with acting(actor, "undo a bulk labeling"):
+        current = BulkLabeling.objects.select_for_update(of=("self",)).get(pk=bulk.pk)
+        if current.undone_at is not None:
+            raise BulkUndoneBefore
+        labels = Label.objects.filter(bulk=current)
+        items = {item.pk: item for item in lock_items(queue, labels.values_list("item", flat=True))}
+        # read again under the locks: a labeler may just have changed one
+        still = sorted(set(labels.values_list("item", flat=True)) & items.keys())
+        decided = _decided_since(still, current.created_at)
+        taken = [item for item in still if item not in decided]
+        with connection.cursor() as cursor:
+            cursor.execute(_UNDONE_HISTORY, [queue.label_type, at, current.pk, taken])
+        Label.objects.filter(bulk=current, item__in=taken).delete()
+        recount(queue=queue, item_ids=taken)
+        unadopt(queue=queue, item_ids=taken, actor=actor, reason="A bulk labeling was taken back.")
+        QueueItem.objects.filter(
+            pk__in=taken,
+            state__in=(QueueItem.State.LABELED, QueueItem.State.REVIEW),
+            label_count__lt=queue.overlap,
+        ).update(state=QueueItem.State.OPEN)
+        settle(queue=queue, item_ids=taken, actor=actor)
+        rewind(queue=queue, item_ids=taken)
+        current.undone_at, current.undone_by = at, actor
+        current.save(update_fields=["undone_at", "undone_by"])
+        done = BulkUndone(len(taken), current.example_count - len(still), len(decided))
+        record(
+            actor,
+            "labels.bulk_undo",
+            queue.dataset,
+            f"{queue.name}: {done.taken_back:,} taken back",
+            queue=str(queue.pk),
+            bulk=str(bulk.pk),
+            taken_back=done.taken_back,
+            changed=done.changed,
+            decided=done.decided,
+        )
+    bulk.undone_at, bulk.undone_by = at, actor
+    forget_progress(queue)
+    return done
+
+
+def _require_working(queue: LabelingQueue, actor: Any) -> None:
+    standing = LabelerStanding.objects.filter(queue=queue, labeler=actor, paused_at__isnull=False).first()
+    if standing is not None:
+        raise LabelerPaused(f"You are paused in “{queue.name}”. {standing.pause_reason}".strip())
+
+
+def _check(queue: LabelingQueue, value: Any) -> None:
+    check_value({"value": value})
+    violations = violations_of(queue, value)
+    if violations:
+        raise SchemaViolation(" ".join(one["message"] for one in violations), violations=violations)
+
+
+def _free_expired(queue: LabelingQueue, at: datetime) -> None:
+    """End leases that ran out, so that they do not count as somebody's work."""
+    with acting(None, "leases ran out"):
+        while sweep_expired(queue=queue, at=at) == SWEPT_AT_ONCE:
+            pass
+
+
+def _chosen(queue: LabelingQueue, wanted: Sequence[uuid.UUID], actor: Any) -> tuple[_Chosen, list[LeftOut]]:
+    """Lock the items of these examples and return those that get a label, and why each other does not."""
+    groups = set(Group.objects.filter(user=actor.pk).values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ITEMS,
+            {
+                "annotator": actor.get_username(),
+                "person": actor.pk,
+                "branch": queue.branch_id,
+                "type": queue.example_type_id,
+                "queue": queue.pk,
+                "examples": list(wanted),
+            },
+        )
+        rows = cursor.fetchall()
+    chosen = _Chosen([], [], [])
+    reasons = [LeftOut.UNKNOWN] * (len(wanted) - len(rows))
+    for item, example, state, gold, slots, mine, held, taken, assignee, group, document in rows:
+        why = why_left_out(
+            ItemFacts(
+                is_open=state == QueueItem.State.OPEN,
+                is_gone=state == QueueItem.State.GONE or document is None,
+                is_gold=gold,
+                open_slots=slots,
+                labeled_by_me=mine,
+                held_by_me=held,
+                held_by_others=taken,
+                assigned_to_others=(assignee is not None and assignee != actor.pk)
+                or (group is not None and group not in groups),
+            )
+        )
+        if why is not None:
+            reasons.append(why)
+            continue
+        chosen.items.append(item)
+        chosen.examples.append(example)
+        chosen.hashes.append(content_hash(canonical_bytes(loads_stored(document))))
+    return chosen, reasons
+
+
+def _write_labels(
+    queue: LabelingQueue, bulk: BulkLabeling, chosen: _Chosen, actor: Any, at: datetime
+) -> list[tuple[int, uuid.UUID]]:
+    """Write labels and their history; return (label, example) of each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LABELS,
+            {
+                "queue": queue.pk,
+                "person": actor.pk,
+                "annotator": actor.get_username(),
+                "value": canonical_text(bulk.value),
+                "bulk": bulk.pk,
+                "at": at,
+                "items": chosen.items,
+                "examples": chosen.examples,
+                "hashes": chosen.hashes,
+            },
+        )
+        labels: list[tuple[int, uuid.UUID]] = cursor.fetchall()
+        cursor.execute(_HISTORY, [queue.label_type, bulk.pk, chosen.items])
+    return labels
+
+
+def _tell(
+    queue: LabelingQueue, bulk: BulkLabeling, labels: Sequence[tuple[int, uuid.UUID]], actor: Any
+) -> None:
+    """Tell of each label, where anybody listens: ten thousand messages that nobody wants would cost seconds."""
+    if not Webhook.objects.filter(is_active=True).exists():
+        return
+    for label, example in labels:
+        facts = {"label": label, "annotator": actor.get_username(), "value": bulk.value, "bulk": str(bulk.pk)}
+        label_submitted.send(LabelingQueue, queue=queue, example_id=example, actor=actor, facts=facts)
+
+
+def _decided_since(item_ids: Sequence[int], since: datetime) -> set[int]:
+    """Return the items about which a reviewer has decided since then."""
+    reviews = Review.objects.filter(item__in=item_ids, decided_at__gte=since, outcome__in=_DECIDED_OUTCOMES)
+    decided = set(reviews.values_list("item", flat=True))
+    adjudicated = Consensus.objects.filter(item__in=item_ids, origin=Consensus.Origin.ADJUDICATED)
+    return decided | set(adjudicated.values_list("pk", flat=True))
