@@ -31,6 +31,7 @@ from exports_app.services.backups import BackupOptions, create_backup, totals_to
 from exports_app.services.restored_retrieval import embed_first, index_afterwards
 from goldenproject.kit.clock import now
 from labeling_app.models import Webhook
+from labeling_app.services.verifying import broken_references
 
 _ANALYZED = (
     "exampleidentity",
@@ -241,6 +242,11 @@ def _load(
             )
         proved = rebuild_trees(plan.datasets)
         check_references(cursor)
+    if broken := broken_references():
+        raise RestoreFailed(
+            f"The backup does not prove sound: {broken[0]}. Nothing was changed.",
+            hint="Use another copy of the backup, or an older one.",
+        )
     return RestoreResult(
         backup.folder,
         False,

@@ -28,6 +28,7 @@ from exports_app.backup.shard_checks import check_shards
 from exports_app.errors import DamagedBackup, InvalidBackup, NewerBackup
 from exports_app.services.backups import last_backup
 from goldenproject.kit.clock import now
+from labeling_app.services.verifying import verify_labels
 
 OLD_BACKUP = timedelta(days=8)
 _CONTENT_AT = len('{"hash":"') + 64 + len('","content":')
@@ -70,6 +71,7 @@ class VerificationResult:
             "examples",
             "working_rows",
             "commits",
+            "labels",
         )
         counts = "".join(
             f"{name.replace('_', ' ')} {self.stats[name]}, " for name in names if name in self.stats
@@ -229,16 +231,19 @@ def verify_installation(
 ) -> VerificationResult:
     """Verify the database and the last backup's age.
 
-    Datasets: hashes, trees, chains, references, guards. The corpus: URL contract, references, history, vectors. What
-    changed since the last good run, with `deep` all of it.
+    Datasets: hashes, trees, chains, references, guards. The corpus: URL contract, references, history, vectors. Labels:
+    history, counts, decisions, references. What changed since the last good run, with `deep` all of it.
     """
     # read first: a commit that is made meanwhile may be looked at, and the next run looks at it again
     newest = DatasetCommit.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     found = verify_database(deep=deep)
-    corpus = verify_corpus(deep=deep, since=_covered())
+    corpus = verify_corpus(deep=deep, since=_covered("corpus"))
+    labels = verify_labels(deep=deep, since=_covered("labels"))
     counts = {"test_queries" if name == "queries" else name: count for name, count in corpus.stats.items()}
     result = VerificationResult(
-        [*found.errors, *corpus.errors], [*found.warnings, *corpus.warnings], {**counts, **found.stats}
+        [*found.errors, *corpus.errors, *labels.errors],
+        [*found.warnings, *corpus.warnings],
+        {**counts, **found.stats, **labels.stats},
     )
     if check_backup:
         _check_last_backup(result)
@@ -252,14 +257,15 @@ def verify_installation(
             newest_commit=newest,
             stats=result.stats,
             corpus=corpus.covered,
+            labels=labels.covered,
         )
     return result
 
 
-def _covered() -> dict[str, Any] | None:
-    """Return what the last good run covered of the corpus; None when there was none."""
+def _covered(part: str) -> dict[str, Any] | None:
+    """Return what the last good run covered of the corpus or the labels; None when there was none."""
     event = AuditEvent.objects.filter(action=VERIFY_ACTION, succeeded=True).order_by("-id").first()
-    return None if event is None else event.details.get("corpus")
+    return None if event is None else event.details.get(part)
 
 
 def _check_last_backup(result: VerificationResult) -> None:
