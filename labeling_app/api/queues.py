@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from datasets_app.api.base import AnyJson, JsonObject, operation
-from datasets_app.api.paging import PageQuery, cut, decode_cursor, paged
+from datasets_app.api.paging import PageQuery, cut, decode_cursor, decode_uuid_cursor, paged
 from datasets_app.api.site import JobOut
 from datasets_app.domain.roles import Action
 from datasets_app.models import JobRun
@@ -71,6 +72,13 @@ class QueueOut(serializers.Serializer):
     settings = JsonObject(allow_null=True)
 
 
+class ShareField(serializers.FloatField):
+    """A number that is stored with decimal places."""
+
+    def to_internal_value(self, data: Any) -> Decimal:  # type: ignore[override]
+        return Decimal(str(super().to_internal_value(data)))
+
+
 class QueueFields(serializers.Serializer):
     """What can be changed of a queue; what a field means is told where queues are made in the console."""
 
@@ -81,14 +89,14 @@ class QueueFields(serializers.Serializer):
     seed = serializers.IntegerField(min_value=-(2**31), max_value=2**31 - 1, required=False)
     priority_field = serializers.CharField(required=False, allow_blank=True, max_length=200)
     filters = JsonObject(required=False)
-    gold_rate = serializers.FloatField(min_value=0, max_value=0.5, required=False)
-    gold_pause_below = serializers.FloatField(min_value=0, max_value=1, required=False, allow_null=True)
+    gold_rate = ShareField(min_value=0, max_value=0.5, required=False)
+    gold_pause_below = ShareField(min_value=0, max_value=1, required=False, allow_null=True)
     gold_pause_after = serializers.IntegerField(min_value=1, max_value=100_000, required=False)
     lease_s = serializers.IntegerField(min_value=10, max_value=30 * 86_400, required=False)
     idle_s = serializers.IntegerField(min_value=60, max_value=30 * 86_400, required=False)
     consensus_method = serializers.ChoiceField(LabelingQueue.Method.choices, required=False)
     adopts = serializers.ChoiceField(LabelingQueue.Adopts.choices, required=False)
-    agreement_threshold = serializers.FloatField(min_value=0, max_value=1, required=False)
+    agreement_threshold = ShareField(min_value=0, max_value=1, required=False)
     validates_adopted = serializers.BooleanField(required=False)
 
 
@@ -124,9 +132,9 @@ class QueuesView(QueueView):
         seen = Q(pk__in=queues_for(request.user).order_by().values("pk"))
         rows = LabelingQueue.objects.select_related("dataset", "branch", "example_type")
         rows = rows.filter(seen | Q(dataset__in=access.allowed_datasets(request.user)))
-        after = decode_cursor(query["cursor"], str)
+        after = decode_uuid_cursor(query["cursor"])
         if after is not None:
-            rows = rows.filter(pk__gt=uuid.UUID(after))
+            rows = rows.filter(pk__gt=after)
         page, cursor = cut(
             list(rows.order_by("pk")[: query["limit"] + 1]), query["limit"], lambda row: str(row.pk)
         )
