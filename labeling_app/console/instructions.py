@@ -20,7 +20,7 @@ def instructions_html(text: str) -> str:
     markdown = Markdown(extensions=["fenced_code", "tables", "sane_lists", _Safe()])
     markdown.preprocessors.deregister("html_block")
     markdown.inlinePatterns.deregister("html")
-    return markdown.convert(text)
+    return str(markdown.convert(text))
 
 
 class _Safe(Extension):

@@ -1,0 +1,501 @@
+// The labeling console: one example at a time, the next ones in hand, answers on their way behind one's back.
+
+import { announce, answerText, el, icon, kbd, same, uuid } from "./console_dom.js";
+import { makeClock, paceOf } from "./console_clock.js";
+import { askFlag, askSkip, showRecent } from "./console_dialogs.js";
+import { makeDrafts } from "./console_drafts.js";
+import { makeFind } from "./console_find.js";
+import { makeForm } from "./console_form.js";
+import { listen, showKeys } from "./console_keys.js";
+import { makeOutbox } from "./console_outbox.js";
+import { makeQueue } from "./console_queue.js";
+import { onlyHere } from "./console_tabs.js";
+import { drawConnection, drawProgress, drawState, toast } from "./console_status.js";
+import { drawTroubles, lostText } from "./console_troubles.js";
+import { makeTransport, NotReached, Refused, SignedOut } from "./console_transport.js";
+import { fitting } from "./console_value.js";
+import { drawChanges, drawExample } from "./console_view.js";
+
+const config = JSON.parse(document.getElementById("lc-config").textContent);
+const at = (id) => document.getElementById(id);
+const SKIP_DELAY_MS = 6000; // a skip cannot be taken back on the server: it is sent when nobody wants it back
+const COMES_BACK = ["schema_violation", "example_changed", "type_changed"];
+const POLL_MS = 20000;
+
+const { request } = makeTransport({ api: config.api, csrfCookie: config.csrf_cookie });
+const clock = makeClock();
+const find = makeFind({ place: at("lc-find"), area: () => at("lc-view") });
+const preferences = { get: (name) => localStorage.getItem(`golden-labeling.${config.person}.${name}`), set: (name, value) => localStorage.setItem(`golden-labeling.${config.person}.${name}`, value) };
+const durations = [];
+const work = new Map(); // lease → {ms, banner} of examples that were set aside or came back
+const given = []; // answers of this page, newest first: {key, label, lease, name, value, at, task, skipped}
+
+let form = null;
+let shape = config.form; // what the form is made of
+let digest = null; // of the type that `shape` belongs to
+let shown = null; // the task that is drawn
+let accepted; // the suggestion that was taken over
+let pickSubmits = preferences.get("pick") === "1";
+let wantsUndo = "";
+let blocked = "";
+let mine = 0;
+
+const outbox = makeOutbox({
+  person: config.person,
+  request,
+  extra: (record) => (record.session && record.session === queue.session() && record.kind !== "flag" ? { next: queue.lacking(), hold: queue.hold() } : {}),
+  listener: heard,
+});
+const queue = makeQueue({ queueId: config.queue, sessionType: config.session_type, leaseS: shape.lease_s, request, answered: outbox.leases, changed: () => next() });
+const drafts = makeDrafts({
+  person: config.person,
+  send: (lease, draft, keepalive) => request("POST", `leases/${lease}/draft`, { ...draft, value: draft.value === undefined ? null : draft.value }, { keepalive }),
+  listener: (how) => (at("lc-draft").textContent = how === "kept" ? "Draft saved" : "Draft kept here"),
+});
+
+// --- showing ------------------------------------------------------------------------------------------------------
+/** Draw the first example in hand, if it is not drawn already; else say why there is none. */
+function next() {
+  if (blocked) return;
+  const task = queue.current();
+  if (!task) {
+    nothing();
+    return;
+  }
+  if (shown && shown.lease === task.lease && shown.content_hash === task.content_hash && shown.mine === task.mine) return;
+  setAside();
+  show(task);
+}
+
+function setAside() {
+  if (!shown || !queue.waiting().some((task) => task.lease === shown.lease)) return;
+  work.set(shown.lease, { ...work.get(shown.lease), ms: clock.read() });
+}
+
+async function show(task) {
+  if (digest === null) digest = task.schema_digest;
+  if (task.schema_digest !== digest) {
+    try {
+      await reshape(task.schema_digest);
+    } catch (error) {
+      return failed(error);
+    }
+    if (queue.current() !== task) return undefined;
+  }
+  shown = task;
+  at("lc-main").hidden = false;
+  at("lc-state").hidden = true;
+  at("lc-name").textContent = nameOf(task);
+  at("lc-view").replaceChildren(drawExample(task.input, shape.input_view));
+  at("lc-view").scrollTop = 0;
+  at("lc-answer-scroll").scrollTop = 0;
+  at("lc-draft").textContent = "";
+  find.again();
+  if (!form) makeTheForm();
+  accepted = undefined;
+  fill(task);
+  drawBanner(task);
+  drawSuggestions(task);
+  form.begin();
+  if (!document.activeElement || document.activeElement === document.body || !document.activeElement.isConnected) at("lc-answer").focus({ preventScroll: true });
+  clock.start((work.get(task.lease) || {}).ms || 0);
+  return undefined;
+}
+
+function makeTheForm() {
+  form = makeForm({ controls: shape.controls, keys: shape.keys, fieldPath: shape.field_path, changed });
+  at("lc-form").replaceChildren(form.element);
+  at("lc-pick").hidden = !form.onePick();
+  drawPick();
+}
+
+/** What is there to begin with: what was typed before, the answer that was taken back, the one that is there. */
+function fill(task) {
+  const draft = drafts.of(task);
+  const begun = draft && !(draft.value === null && !draft.notes && draft.confidence === null) ? draft : null;
+  const start = begun || task.mine || (task.current === null ? {} : { value: task.current });
+  const value = start.value === null ? undefined : start.value;
+  form.fill({ value, confidence: start.confidence ?? null, notes: start.notes || "" });
+  if (begun && !(work.get(task.lease) || {}).banner) at("lc-draft").textContent = "Your draft is back";
+}
+
+function drawBanner(task) {
+  const banner = (work.get(task.lease) || {}).banner;
+  const texts = [];
+  if (config.session_type === "validation") texts.push(["fact_check", "Validation: the answer that is there is filled in. Submit it if it is right, or change it."]);
+  if (config.session_type === "correction") texts.push(["build", "Correction: the answer that is there is filled in. Mend it, then submit."]);
+  if (task.mine) texts.push(["undo", "You took this answer back. Change it and submit it again."]);
+  at("lc-banner").replaceChildren(...texts.map(([name, text]) => el("p", { class: "lc-note" }, icon(name), text)), ...(banner ? [banner()] : []));
+}
+
+function drawSuggestions(task) {
+  const place = at("lc-suggestions");
+  place.hidden = !task.suggestions.length;
+  place.replaceChildren(
+    ...task.suggestions.slice(0, 3).map((one, index) => {
+      const accept = el("button", { type: "button", class: "gd-button gd-button-small lc-accept" }, "Accept", index === 0 ? kbd(shape.keys.accept) : null);
+      const edit = el("button", { type: "button", class: "gd-button gd-button-small gd-button-quiet" }, "Edit first");
+      accept.addEventListener("click", () => acceptSuggestion(one));
+      edit.addEventListener("click", () => takeOver(one));
+      const sure = one.confidence === null ? null : el("span", { class: "lc-percent" }, `${Math.round(one.confidence * 100)} %`);
+      return el("div", { class: "lc-suggestion" }, el("div", { class: "lc-suggestion-main" }, el("span", { class: "lc-suggestion-source" }, icon("lightbulb"), `Suggested by ${one.source}`, sure), el("b", {}, answerText(one.value, 200))), el("div", { class: "gd-actions" }, accept, edit));
+    }),
+  );
+}
+
+function nothing() {
+  shown = null;
+  const waiting = outbox.waiting().length;
+  const signedOut = queue.signedOut || outbox.signedOut;
+  const offline = queue.unreached || outbox.offline;
+  const code = signedOut ? "signed_out" : offline ? "offline" : queue.why ? queue.code : "loading";
+  const again = ["Look again", lookAgain, code === "offline"];
+  const actions = {
+    signed_out: [["Sign in", config.login_url, true], ["Go on", recheck]],
+    loading: [],
+    nothing_left: [["Back to the queues", config.home_url, true], again, ["Undo my last answer", undo]],
+  }[code] || [["Back to the queues", config.home_url, code !== "offline"], again];
+  at("lc-main").hidden = true;
+  at("lc-state").hidden = false;
+  const before = at("lc-state").dataset.code;
+  at("lc-state").dataset.code = code;
+  drawState(at("lc-state"), code, queue.why, actions, offline || signedOut ? waiting : 0);
+  if (before !== code && code !== "loading") announce(at("lc-state").querySelector("h2").textContent);
+}
+
+function lookAgain() {
+  queue.why = null;
+  outbox.kick();
+  queue.fill();
+}
+
+const nameOf = (task) => task.external_id || `Example ${task.example.slice(0, 8)}`;
+
+// --- answering ----------------------------------------------------------------------------------------------------
+function changed({ picked = false }) {
+  if (!shown) return;
+  clock.touch();
+  if (picked && pickSubmits && form.onePick()) {
+    submit();
+    return;
+  }
+  drafts.keep(shown, { value: form.value(), confidence: form.confidence(), notes: form.notes() });
+}
+
+function submit() {
+  if (!shown || shown !== queue.current() || !form.check()) return;
+  const task = shown;
+  const value = form.value();
+  const source = accepted !== undefined && same(accepted, value) ? "accepted" : "human";
+  const ms = clock.read();
+  const body = { value, confidence: form.confidence(), notes: form.notes(), duration_ms: ms, content_hash: task.content_hash, schema_digest: task.schema_digest, source };
+  durations.push(ms);
+  queue.perHour = paceOf(durations);
+  mine += 1;
+  leave(task, "submit", body);
+  announce(`Saved. ${queue.current() ? "Next example." : ""}`);
+  toast(at("lc-toast"), `${answerText(value, 60)}: saved`, ["Undo", undo]);
+}
+
+function skip() {
+  if (!shown) return;
+  const task = shown;
+  askSkip((reason) => {
+    if (shown !== task) return;
+    leave(task, "skip", { reason }, SKIP_DELAY_MS);
+    announce("Skipped. Next example.");
+    toast(at("lc-toast"), "Skipped", ["Undo", undo]);
+  });
+}
+
+/** The answer goes its way, and the next example is drawn at once. */
+function leave(task, kind, body, delayMs = 0) {
+  const key = uuid();
+  const input = JSON.stringify(task.input).length < 20000 ? task.input : undefined;
+  given.unshift({ key, label: null, lease: task.lease, name: nameOf(task), value: kind === "skip" ? "skipped" : body.value, at: Date.now(), task, skipped: kind === "skip" });
+  drafts.drop(task);
+  work.delete(task.lease);
+  queue.advance();
+  outbox.add({ key, queue: config.queue, session: queue.session(), lease: task.lease, item: task.item, kind, body, what: nameOf(task), input }, delayMs);
+  next();
+  if (!queue.current()) queue.fill();
+}
+
+function flag() {
+  if (!shown) return;
+  const task = shown;
+  askFlag((comment) => {
+    outbox.add({ key: uuid(), queue: config.queue, lease: task.lease, item: task.item, kind: "flag", body: { comment }, what: nameOf(task) });
+    announce("Flagged");
+    toast(at("lc-toast"), "Flagged: a reviewer will see your comment");
+  });
+}
+
+function takeOver(suggestion) {
+  form.fillValue(suggestion.value);
+  accepted = suggestion.value;
+  drafts.keep(shown, { value: form.value(), confidence: form.confidence(), notes: form.notes() });
+  form.begin();
+}
+
+function acceptSuggestion(suggestion = shown && shown.suggestions[0]) {
+  if (!suggestion) {
+    if (shown) announce("There is no suggestion");
+    return;
+  }
+  takeOver(suggestion);
+  submit();
+}
+
+// --- taking back --------------------------------------------------------------------------------------------------
+async function undo(answer = given[0]) {
+  try {
+    const found = answer && answer.lease !== undefined ? answer : (await ownAnswers())[0];
+    if (!found) toast(at("lc-toast"), "There is no answer of yours to take back");
+    else await takeBack(found);
+  } catch (error) {
+    failed(error, "undo");
+  }
+}
+
+async function takeBack(answer) {
+  const record = answer.key ? outbox.cancel(answer.key) : null;
+  if (record) await bringBack(record, answer.task);
+  else if (answer.key && outbox.isSending(answer.key)) {
+    wantsUndo = answer.key;
+    return;
+  } else if (answer.label) {
+    const { task } = await request("POST", `labels/${answer.label}/undo`, {}, { key: uuid() });
+    queue.putFirst(task);
+  } else {
+    toast(at("lc-toast"), answer.skipped ? "This was skipped for good; it goes to somebody else" : "This answer cannot be taken back here");
+    return;
+  }
+  const where = given.indexOf(answer);
+  if (where >= 0) given.splice(where, 1);
+  if (!answer.skipped) mine = Math.max(0, mine - 1);
+  announce("Taken back. The example is here again with your answer.");
+  toast(at("lc-toast"), "Taken back");
+}
+
+/** An answer that was not stored comes back into the form, with its example. */
+async function bringBack(record, task, { input, content_hash: hash, banner } = {}) {
+  const { value, confidence, notes } = record.body;
+  if (value !== undefined) drafts.keep({ item: record.item, lease: record.lease }, { value, confidence, notes });
+  work.set(record.lease, { ms: record.body.duration_ms || 0, banner });
+  if (task) queue.putFirst({ ...task, input: input ?? task.input, content_hash: hash ?? task.content_hash, mine: null });
+  else if (!(await queue.recover(record.lease))) queue.fill();
+}
+
+async function ownAnswers() {
+  const here = given.map((answer) => ({ ...answer, state: answer.label || answer.skipped ? "" : "waits" }));
+  let stored = [];
+  try {
+    const answer = await request("GET", `queues/${config.queue}/my-labels?limit=50`);
+    stored = answer.results.map((one) => ({ label: one.label, lease: "", name: one.external_id || `Example ${one.example.slice(0, 8)}`, value: one.value, at: Date.parse(one.labeled_at) }));
+  } catch (error) {
+    if (!(error instanceof NotReached)) throw error;
+  }
+  const labels = new Set(here.map((answer) => answer.label).filter(Boolean));
+  return [...here, ...stored.filter((answer) => !labels.has(answer.label))];
+}
+
+async function recent() {
+  try {
+    showRecent({ answers: await ownAnswers(), undo: (answer) => undo(given.find((one) => one.key && one.key === answer.key) || answer) });
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// --- what the outbox tells ----------------------------------------------------------------------------------------
+function heard(what, record, answer) {
+  if (what === "sent") sent(record, answer);
+  else if (what === "trouble") trouble(record).catch(failed);
+  drawStatus();
+}
+
+function sent(record, answer) {
+  if (record.queue !== config.queue) return;
+  const mineOf = given.find((one) => one.key === record.key);
+  if (mineOf && answer.submitted) mineOf.label = answer.submitted.label;
+  if (record.kind !== "flag") {
+    queue.unreached = false;
+    queue.signedOut = false;
+    queue.take(answer);
+  }
+  if (wantsUndo === record.key) {
+    wantsUndo = "";
+    undo(mineOf);
+  }
+  if (!queue.why && queue.lacking()) queue.fill();
+}
+
+/** Some answers come back into the form, with what was wrong; the others stay in the panel. */
+async function trouble(record) {
+  const { error } = record;
+  if (record.kind === "submit") mine = Math.max(0, mine - 1);
+  if (record.queue !== config.queue || record.kind !== "submit" || !COMES_BACK.includes(error.code)) return;
+  const task = (given.find((one) => one.key === record.key) || {}).task;
+  outbox.settle(record.key);
+  if (error.code === "example_changed") {
+    const before = task ? task.input : record.input;
+    const { input, content_hash: hash } = error.details;
+    await bringBack(record, task, { input, content_hash: hash, banner: () => changedBanner(before, input) });
+  } else if (error.code === "type_changed") {
+    await reshape(error.details.schema_digest || null);
+    const [kept, lost] = fitting(shape.controls, record.body.value);
+    const banner = () => lostBanner(lost);
+    shown = null; // the form is another one: what is shown is drawn anew
+    await bringBack({ ...record, body: { ...record.body, value: kept } }, task && { ...task, schema_digest: digest ?? task.schema_digest }, { banner });
+    if (!queue.current()) queue.fill();
+  } else {
+    await bringBack(record, task);
+    if (form && shown && shown.lease === record.lease) form.tellServer(error.details.violations || []);
+  }
+  announce(error.message);
+}
+
+function changedBanner(before, now) {
+  const note = el("p", {}, "The example was changed after it was given to you. Your answer is filled in and not stored yet: look again, then submit.");
+  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("published_with_changes"), el("div", {}, note, before === undefined ? null : drawChanges(before, now, shape.input_view)));
+}
+
+function lostBanner(lost) {
+  const box = lost.length ? el("textarea", { class: "lc-input lc-text", readonly: true, rows: 2, "aria-label": "What does not fit any more" }) : null;
+  if (box) box.value = lostText(lost);
+  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("dynamic_form"), el("div", {}, el("p", {}, `The form was changed while you were answering. ${lost.length ? "What still fits is filled in; this does not fit any more:" : "Your answer still fits and is filled in: look at it, then submit."}`), box));
+}
+
+/** Fetch the form anew: the type was changed. */
+async function reshape(of) {
+  shape = await request("GET", config.form_url);
+  digest = of;
+  form = null;
+}
+
+function failed(error, doing = "") {
+  if (error instanceof SignedOut) queue.signedOut = true;
+  else if (error instanceof NotReached) toast(at("lc-toast"), doing === "undo" ? "No connection: this answer is stored already, so it can be taken back when you are online again" : error.message);
+  else if (error instanceof Refused) toast(at("lc-toast"), [error.message, error.hint].filter(Boolean).join(" "));
+  else throw error;
+  announce(error.message);
+  drawStatus();
+}
+
+// --- status -------------------------------------------------------------------------------------------------------
+function drawStatus() {
+  const waiting = outbox.waiting();
+  const offline = outbox.offline || queue.unreached || !navigator.onLine;
+  const signedOut = outbox.signedOut || queue.signedOut;
+  drawConnection(at("lc-net"), { waiting: waiting.length, offline, signedOut, stored: outbox.safe() });
+  drawProgress(at("lc-progress"), { progress: queue.progress, mine: Math.max(mine, queue.progress ? queue.progress.mine : 0), perHour: paceOf(durations), waiting: waiting.filter((one) => one.kind === "submit").length });
+  at("lc-signed-out").hidden = !signedOut;
+  drawTroubles(at("lc-troubles"), outbox.troubles(), { again: (record) => outbox.again(record.key), settle: (record) => outbox.settle(record.key) });
+  if (!shown && !blocked) nothing();
+}
+
+/** Signed out: look whether the same person is back. */
+async function recheck() {
+  try {
+    const found = await request("GET", config.form_url);
+    if (found.person !== config.person) return block("other_person", [["Load the page again", () => location.reload(), true]]);
+    queue.signedOut = false;
+    outbox.kick();
+    queue.fill();
+  } catch (error) {
+    if (!(error instanceof SignedOut || error instanceof NotReached)) throw error;
+  }
+  return drawStatus();
+}
+
+function block(code, actions) {
+  blocked = code;
+  at("lc-main").hidden = true;
+  at("lc-state").hidden = false;
+  drawState(at("lc-state"), code, null, actions, 0);
+}
+
+async function stop() {
+  drafts.flush();
+  outbox.hurry();
+  if (outbox.waiting().length === 0) await queue.end().catch(() => {});
+  location.assign(config.home_url);
+}
+
+function togglePick() {
+  if (!form || !form.onePick()) return;
+  pickSubmits = !pickSubmits;
+  preferences.set("pick", pickSubmits ? "1" : "0");
+  drawPick();
+  announce(pickSubmits ? "A pick submits" : "A pick does not submit");
+}
+
+function drawPick() {
+  at("lc-pick").setAttribute("aria-checked", String(pickSubmits));
+}
+
+function toggleInstructions() {
+  const side = at("lc-instructions");
+  side.hidden = !side.hidden;
+  document.querySelector('[data-act="instructions"]').setAttribute("aria-expanded", String(!side.hidden));
+  preferences.set(`instructions.${config.queue}`, side.hidden ? "0" : "1");
+  if (!side.hidden) side.focus({ preventScroll: true });
+}
+
+// --- start --------------------------------------------------------------------------------------------------------
+const actions = {
+  submit,
+  skip,
+  flag,
+  undo: () => undo(),
+  recent,
+  accept: () => acceptSuggestion(),
+  find: find.open,
+  instructions: toggleInstructions,
+  notes: () => shown && form.note(),
+  confidence: () => shown && form.sure(),
+  pick: togglePick,
+  help: () => showKeys({ keys: shape.keys, titles: shape.key_titles, controls: shape.controls, keysUrl: config.keys_url }),
+  stop,
+  recheck,
+};
+listen({ keys: shape.keys, actions, form: () => (shown ? form : null) });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (button) actions[button.dataset.act]();
+});
+for (const event of ["keydown", "pointerdown", "pointermove", "wheel", "touchstart"]) document.addEventListener(event, clock.touch, { passive: true, capture: true });
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    clock.hide();
+    drafts.flush(true);
+  } else clock.touch();
+});
+window.addEventListener("pagehide", () => drafts.flush(true));
+window.addEventListener("beforeunload", (event) => {
+  const now = Date.now();
+  if (outbox.waiting().some((record) => record.due <= now)) event.preventDefault();
+});
+window.addEventListener("offline", drawStatus);
+window.addEventListener("online", () => queue.fill().then(drawStatus));
+window.addEventListener("focus", () => (outbox.signedOut || queue.signedOut) && recheck());
+
+setInterval(async () => {
+  if (outbox.signedOut || queue.signedOut) await recheck();
+  else if (!blocked && !(await queue.beat())) toast(at("lc-toast"), "You held this example for long: somebody else may have it by now");
+}, queue.beatMs);
+setInterval(() => {
+  if (!blocked && !document.hidden && !queue.current()) queue.fill().then(drawStatus);
+}, POLL_MS);
+setInterval(() => queue.unreached && navigator.onLine && queue.fill().then(drawStatus), 4000);
+
+if (preferences.get(`instructions.${config.queue}`) === "0" || !shape.instructions) at("lc-instructions").hidden = true;
+onlyHere(`golden-labeling-${config.person}-${config.queue}`, {
+  here: () => {
+    outbox.kick();
+    queue.fill().then(drawStatus);
+  },
+  elsewhere: (takeOverHere) => block("elsewhere", [["Label here", takeOverHere, true], ["Back to the queues", config.home_url]]),
+});
+drawStatus();
