@@ -171,12 +171,16 @@ def _first_start(options: ServeOptions, say: Say) -> None:
 
 
 def _load_demo(administrator: object, say: Say) -> None:
-    """Load the demo dataset unless there is, or ever was, a dataset; the demo corpus likewise."""
+    """Load the demo dataset unless there is, or ever was, a dataset; the demo queue and the demo corpus likewise."""
     from datasets_app.models import Corpus, Dataset
-    from datasets_app.services.demo import load_demo
+    from datasets_app.services.demo import DEMO_NAME, load_demo
     from datasets_app.services.demo_corpus import load_demo_corpus
+    from labeling_app.models import LabelingQueue
+    from labeling_app.services.demo_labels import load_demo_labels
 
-    for model, load in ((Dataset, load_demo), (Corpus, load_demo_corpus)):
+    for model, load in ((Dataset, load_demo), (LabelingQueue, load_demo_labels), (Corpus, load_demo_corpus)):
+        if model is LabelingQueue and not Dataset.objects.filter(name=DEMO_NAME).exists():
+            continue
         if model.objects.exists() or model.history.exists():  # type: ignore[attr-defined]
             continue
         say(f"Loading the demo {model._meta.verbose_name} …")

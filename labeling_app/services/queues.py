@@ -172,7 +172,7 @@ def _follow(queue: LabelingQueue, before: dict[str, Any], changed: set[str]) -> 
     if changed & _REFILL:
         refresh_queue(queue=queue)
     if changed & _REORDER:
-        from labeling_app.services.reordering import reorder_queue  # type: ignore[import-not-found]
+        from labeling_app.services.reordering import reorder_queue
 
         reorder_queue(queue=queue)
 
@@ -248,12 +248,13 @@ def _check(queue: LabelingQueue) -> None:
         priority_column(queue.priority_field)
     if not isinstance(queue.choices, list):
         raise BadInput("Choices: expected a list of answers.")
+    for name in ("gold_rate", "agreement_threshold", "gold_pause_below"):
+        value = getattr(queue, name)
+        if isinstance(value, float):  # 0.05 as a float has more digits than the field takes
+            setattr(queue, name, Decimal(str(value)))
     try:
         # what the database would refuse otherwise, said in words
         queue.clean_fields(exclude=["created_by", "created_at"])
-        for name in ("gold_rate", "agreement_threshold", "gold_pause_below"):
-            value = getattr(queue, name)
-            setattr(queue, name, None if value is None else Decimal(str(value)))
         queue.validate_constraints(exclude=["dataset"])
     except ValidationError as error:
         raise BadInput(" ".join(_told(error))) from error
