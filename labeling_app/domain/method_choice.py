@@ -19,7 +19,7 @@ import numpy as np
 from labeling_app.domain.consensus import mean, median, trimmed_mean
 from labeling_app.domain.dawid_skene import Errors, dawid_skene
 from labeling_app.domain.intervals import SEED, wilson
-from labeling_app.domain.ratings import BoolArray, FloatArray, RatingTable
+from labeling_app.domain.ratings import FloatArray, IntArray, RatingTable
 
 FOLDS: Final = 5
 MIN_GOLD: Final = 10  # gold units below which gold decides nothing
@@ -98,13 +98,11 @@ def advise_on_classes(
         candidates = _not_worse_than_best(candidates, right)
     predicted = [method for method in candidates if method in logs]
     if by_gold and len(candidates) == 1:
-        return MethodAdvice(
-            candidates[0], _told_by_gold(candidates[0], evidence, gold), "gold", tuple(evidence)
-        )
+        return MethodAdvice(candidates[0], _told_by_gold(evidence, gold), "gold", tuple(evidence))
     if not predicted:
         if by_gold:
             chosen = candidates[0]
-            return MethodAdvice(chosen, _told_by_gold(chosen, evidence, gold), "gold", tuple(evidence))
+            return MethodAdvice(chosen, _told_by_gold(evidence, gold), "gold", tuple(evidence))
         return MethodAdvice("majority", _NOTHING, "nothing", tuple(evidence))
     chosen = _best_predicting(predicted, logs)
     why = _told_by_prediction(chosen, evidence)
@@ -243,7 +241,7 @@ def _accuracies(evidence: Sequence[MethodEvidence]) -> str:
     )
 
 
-def _told_by_gold(chosen: str, evidence: Sequence[MethodEvidence], gold: int) -> str:
+def _told_by_gold(evidence: Sequence[MethodEvidence], gold: int) -> str:
     return f"On {gold:,} gold examples it is right most often, beyond doubt: {_accuracies(evidence)}."
 
 
@@ -260,12 +258,11 @@ def _told_by_prediction(chosen: str, evidence: Sequence[MethodEvidence]) -> str:
     return f"{lead} (probability given to a left-out label: {told}{doubt})."
 
 
-def tied_right(shares: FloatArray, truth: BoolArray | FloatArray) -> FloatArray:
+def tied_right(shares: FloatArray, truth: IntArray) -> FloatArray:
     """Return by unit 1 where the greatest share is that of the true class, 1 / n where n classes tie with it, else 0.
 
     `shares` (units, classes); `truth` (units) holds codes, −1 for a class that nobody gave.
     """
     best = shares >= shares.max(1, keepdims=True) - 1e-9
-    codes = np.asarray(truth, dtype=np.int64)
-    hit = best[np.arange(len(codes)), np.maximum(codes, 0)] & (codes >= 0)
+    hit = best[np.arange(len(truth)), np.maximum(truth, 0)] & (truth >= 0)
     return np.asarray(hit / best.sum(1), dtype=np.float64)

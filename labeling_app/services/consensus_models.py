@@ -1,7 +1,7 @@
 """Methods of consensus that learn from a whole queue: fitted once, then asked for any of its items.
 
-A fitted model is kept by this process and used for at least twenty times as long as fitting took (a minute at the least), so
-that what it costs stays a twentieth however fast labels come; then it is fitted again if the queue has changed.
+A fitted model is kept by this process and used for twenty times as long as fitting took, so that what it costs stays a
+twentieth however fast labels come; then it is fitted again if anything has happened in the queue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from labeling_app.services.ratings import QueueRatings, newest_history_id, ratin
 LEARNING_METHODS = ("weighted", "dawid_skene", "crowdlab")
 _ERRORS = {"weighted": Errors.OWN_ACCURACY, "dawid_skene": Errors.FULL}
 _TIMES_FITTING = 20
-_AT_LEAST_S = 60.0
 _MAX_KEPT = 8
 
 
@@ -46,29 +45,43 @@ class FittedConsensus:
     by_item: Mapping[int, tuple[int, str, float]] | None = None
     why_none: str = ""
 
-    def choose(self, item: int, annotators: Sequence[str], votes: Sequence[str]) -> tuple[str, float] | None:
-        """Return (class, probability) of an item from its votes; None where what was learned says nothing of it.
+    def choose(self, votes: Mapping[int, Sequence[tuple[str, str]]]) -> dict[int, tuple[str, float]]:
+        """Return {item: (class, probability)} from {item: [(annotator, class)]}, of items that it can judge.
 
-        Only a class that somebody gave is chosen: its probability is low when the model believes in another.
+        Left out are items with an annotator or a class that is new since it learned, and for CROWDLAB those with other
+        labels than then. Only a class that somebody gave to the item is chosen: its probability is low when the model
+        believes in another.
         """
         if self.by_item is not None:
-            found = self.by_item.get(item)
-            known = found is not None and found[0] == len(votes) and found[1] in votes
-            return (found[1], found[2]) if known and found is not None else None
-        codes = [
-            (self.raters[name], self.classes[vote])
-            for name, vote in zip(annotators, votes, strict=True)
-            if name in self.raters and vote in self.classes
+            found = {item: self.by_item[item] for item in votes if item in self.by_item}
+            return {
+                item: (name, quality)
+                for item, (labels, name, quality) in found.items()
+                if labels == len(votes[item]) and name in {vote for _, vote in votes[item]}
+            }
+        if self.model is None:
+            return {}
+        known = [
+            item
+            for item, given in votes.items()
+            if given and all(name in self.raters and vote in self.classes for name, vote in given)
         ]
-        if self.model is None or len(codes) < len(votes):
-            return None  # somebody, or an answer, is new since
-        raters, values = np.array(codes, dtype=np.int64).T
+        rows = [
+            (unit, self.raters[name], self.classes[vote])
+            for unit, item in enumerate(known)
+            for name, vote in votes[item]
+        ]
+        columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
         table = RatingTable(
-            np.zeros(len(codes), dtype=np.int64), raters, values, 1, tuple(self.raters), tuple(self.classes)
+            columns[:, 0], columns[:, 1], columns[:, 2], len(known), tuple(self.raters), tuple(self.classes)
         )
-        shares = posterior_of(self.model, table)[0]
-        best = min(set(votes), key=lambda vote: (-round(float(shares[self.classes[vote]]), 12), vote))
-        return best, float(shares[self.classes[best]])
+        shares = posterior_of(self.model, table)
+        chosen = {}
+        for unit, item in enumerate(known):
+            given = sorted({vote for _, vote in votes[item]})
+            best = max(given, key=lambda vote: round(float(shares[unit, self.classes[vote]]), 12))
+            chosen[item] = best, float(shares[unit, self.classes[best]])
+        return chosen
 
 
 @dataclass
@@ -96,7 +109,7 @@ def fitted_consensus(queue: LabelingQueue, method: str, *, fresh: bool = False) 
         fitted = replace(fit_consensus(queue, ratings_of(queue), method), history_id=newest)
     ended = time.monotonic()
     with _lock:
-        _kept[key] = _Kept(fitted, ended + max(_AT_LEAST_S, _TIMES_FITTING * (ended - began)))
+        _kept[key] = _Kept(fitted, ended + _TIMES_FITTING * (ended - began))
         while len(_kept) > _MAX_KEPT:
             del _kept[min(_kept, key=lambda one: _kept[one].until)]
     return fitted

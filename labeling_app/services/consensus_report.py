@@ -24,7 +24,7 @@ from labeling_app.domain.consensus import (
     trimmed_mean,
 )
 from labeling_app.models import LabelingQueue
-from labeling_app.services.consensus_models import LEARNING_METHODS, FittedConsensus, fitted_consensus
+from labeling_app.services.consensus_models import LEARNING_METHODS, fitted_consensus
 from labeling_app.services.queue_fields import fields_of
 
 _AVERAGES = {"mean": mean, "median": median, "trimmed_mean": trimmed_mean}
@@ -56,11 +56,23 @@ def consensus_of(
     learned says nothing of an item, such as of a labeler who is new since, the majority speaks.
     """
     fields = fields_of(queue)
+    deciding = deciding_fields(fields)
     method = method or queue.consensus_method
-    fitted = fitted_consensus(queue, method) if method in LEARNING_METHODS else None
-    return {
-        item: _consensus(item, answers, fields, method, fitted)
+    items = {
+        item: (answers, [deciding_text(deciding, answer.value) for answer in answers])
         for item, answers in answers_of(queue=queue, item_ids=item_ids).items()
+    }
+    learned: dict[int, tuple[str, float]] = {}
+    if method in LEARNING_METHODS:
+        learned = fitted_consensus(queue, method).choose(
+            {
+                item: [(answer.annotator, vote) for answer, vote in zip(answers, votes, strict=True)]
+                for item, (answers, votes) in items.items()
+            }
+        )
+    return {
+        item: _consensus(answers, votes, fields, method, learned.get(item))
+        for item, (answers, votes) in items.items()
     }
 
 
@@ -76,19 +88,14 @@ def answers_of(*, queue: LabelingQueue, item_ids: Sequence[int]) -> dict[int, li
 
 
 def _consensus(
-    item: int,
     answers: Sequence[GivenAnswer],
+    votes: Sequence[str],
     fields: Sequence[AnswerField],
     method: str,
-    fitted: FittedConsensus | None,
+    learned: tuple[str, float] | None,
 ) -> ConsensusValue:
-    deciding = deciding_fields(fields)
-    votes = [deciding_text(deciding, answer.value) for answer in answers]
     vote = majority(votes)
-    chosen, confidence = str(vote.value), vote.share
-    if fitted is not None:
-        learned = fitted.choose(item, [answer.annotator for answer in answers], votes)
-        chosen, confidence = learned or (chosen, confidence)
+    chosen, confidence = learned or (str(vote.value), vote.share)
     value = representative(
         [answer.value for answer, said in zip(answers, votes, strict=True) if said == chosen]
     )
@@ -96,6 +103,7 @@ def _consensus(
     if method not in _AVERAGES:
         return ConsensusValue(value, confidence, agreement, len(answers))
     value, averages = _averaged(value, [answer.value for answer in answers], fields, method)
+    deciding = deciding_fields(fields)
     numbers = [field for field in deciding if field.kind == Kind.NUMBER]
     spread = next(iter(averages.values())).spread if averages else None
     if not numbers or numbers != deciding or any(field.span is None for field in numbers):
