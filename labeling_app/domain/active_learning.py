@@ -24,7 +24,7 @@ FEWEST_OF_A_CLASS = 5
 SPREAD = 2000
 """First places among which like ones are drawn apart; beyond, the next ordering comes before anybody gets there."""
 
-_BLOCK = 100
+_BLOCK = (5, 100)
 _GROWTH = 0.1
 _FEWEST_NEW = 10
 _INVERSE_REGULARISATION = (
@@ -90,15 +90,17 @@ def margins(probabilities: Probabilities) -> npt.NDArray[np.float64]:
 
 
 def drawn_apart(order: Places, vectors: Vectors) -> Places:
-    """Return `order` with its entries rearranged within blocks of 100 so that each differs from those before it.
+    """Return `order` with its entries rearranged within blocks so that each differs from those before it in its block.
 
-    `vectors` has a row for each entry of `order`. What is about equally doubtful is often about the same question: the
+    `vectors` has a row for each entry of `order`. A block is a tenth of them, 5 to 100. What is about equally doubtful is often about the same question: the
     answer to the first tells the rest.
     """
+    fewest, most = _BLOCK
+    size = min(max(len(order) // 10, fewest), most)
     blocks = []
-    for start in range(0, len(order), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        blocks.append(order[block][farthest_first(vectors[block], _BLOCK)])
+    for start in range(0, len(order), size):
+        block = slice(start, start + size)
+        blocks.append(order[block][farthest_first(vectors[block], size)])
     return np.concatenate(blocks) if blocks else order
 
 

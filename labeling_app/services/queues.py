@@ -30,6 +30,7 @@ from labeling_app.services.refreshing import (
     refresh_or_start,
     refresh_queue,
 )
+from labeling_app.services.reordering import LEARNING, reorder_or_start
 from labeling_app.services.settling import settle
 from labeling_app.services.slots import recount, rewind
 
@@ -129,6 +130,8 @@ def create_queue(
     with acting(actor, f"create queue {name}"):
         _save(queue)
         report = refresh_queue(queue=queue)
+        if queue.order in LEARNING:
+            reorder_or_start(queue=queue, actor=None)
         record(actor, "labels.queue_create", dataset, queue.name, queue=str(queue.pk), added=report.added)
     return queue
 
@@ -172,9 +175,7 @@ def _follow(queue: LabelingQueue, before: dict[str, Any], changed: set[str]) -> 
     if changed & _REFILL:
         refresh_queue(queue=queue)
     if changed & _REORDER:
-        from labeling_app.services.reordering import reorder_queue
-
-        reorder_queue(queue=queue)
+        reorder_or_start(queue=queue, actor=None)
 
 
 def _apply_overlap(queue: LabelingQueue, *, raised: bool) -> None:

@@ -278,7 +278,7 @@ def _suggest(queue: LabelingQueue, found: _Open, planned: _Planned) -> int:
     if planned.said is None or planned.learned is None or planned.learned.model is None:
         return 0
     best, probability = planned.said
-    answers = [_answer_of_class(queue, name) for name in planned.learned.model.classes]
+    answers = [answer_of_class(queue, name) for name in planned.learned.model.classes]
     surest = np.argsort(-probability, kind="stable")[: MOST_AT_ONCE - SPREAD]
     wanted = dict.fromkeys([*planned.order[:SPREAD].tolist(), *surest.tolist()])
     suggestions = [
@@ -291,7 +291,7 @@ def _suggest(queue: LabelingQueue, found: _Open, planned: _Planned) -> int:
     return len(suggestions)
 
 
-def _answer_of_class(queue: LabelingQueue, name: str) -> list[Any]:
+def answer_of_class(queue: LabelingQueue, name: str) -> list[Any]:
     """Return, as a list of one, the answer that says this class and nothing else; [] where the type wants more."""
     field = queue.example_type.class_field
     inside = field.removeprefix(f"{queue.field_path}.") if queue.field_path else field

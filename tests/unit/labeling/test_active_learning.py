@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labeling_app.domain.active_learning import (
+    SPREAD,
     drawn_apart,
     entropy,
     has_grown,
@@ -126,5 +127,5 @@ def labeled_in_rounds(
         rest = np.array([place for place in order if place not in set(labeled)])
         if uncertain:
             rest = rest[np.argsort(margins(model.probabilities(pool[rest])), kind="stable")]
-            rest = drawn_apart(rest[:100], pool[rest[:100]])
+            rest = drawn_apart(rest[:SPREAD], pool[rest[:SPREAD]])
         labeled += list(rest[:20])
