@@ -93,8 +93,10 @@ class LabelHistoryAdmin(LedgerAdmin):
     of_example.short_description = "Example"  # type: ignore[attr-defined]
 
     def answer(self, row: LabelHistory) -> SafeString:
-        shown = "" if row.label_value is None else plain(row.label_value)
-        text = shown or row.notes
+        value = row.label_value
+        if isinstance(value, dict) and len(value) == 1:  # an answer of one field is that field
+            (value,) = value.values()
+        text = row.notes if value is None else plain(value)
         return format_html(
             '<span class="gd-cut-2" title="{}">{}</span>', text[:1000], text[:SHOWN_CHARACTERS]
         )

@@ -51,7 +51,7 @@ def queue_cards(person: Any, queues: Iterable[LabelingQueue]) -> list[QueueCard]
     moment = now()
     midnight = datetime.combine(moment.date(), time(), tzinfo=moment.tzinfo)
     own = Label.objects.filter(queue__in=shown, labeler=person).order_by().values_list("queue_id")
-    counted = own.annotate(Count("pk"), Count("pk", filter=Q(labeled_at__gte=midnight)))
+    counted = own.annotate(total=Count("pk"), today=Count("pk", filter=Q(labeled_at__gte=midnight)))
     mine = {key: (total, today) for key, total, today in counted}
     waiting = Review.objects.filter(queue__in=shown, outcome=Review.Outcome.OPEN).order_by()
     reviews = dict(waiting.values_list("queue_id").annotate(Count("pk")))

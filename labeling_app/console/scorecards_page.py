@@ -24,7 +24,7 @@ from labeling_app.services.scorecards import SHOWN_WEEKS, Pace, Scorecard, Week,
 SPANS = {"": ("all the time", None), "7": ("the last 7 days", 7), "30": ("the last 30 days", 30)}
 FEWEST_CHECKS_SHOWN = 10
 """A labeler sees the own share of right checks only over so many, so that it tells nothing of any single one."""
-_WIDTH, _HEIGHT = 120, 30
+_WIDTH, _HEIGHT = 96, 30
 
 
 @dataclass(frozen=True)
