@@ -33,7 +33,8 @@ class Kind(StrEnum):
 class AnswerField:
     """A leaf of an answer: where it lies (() is the whole answer), what it holds, and its level of measurement.
 
-    `order` lists the values of an enumeration from least to greatest, for an ordinal one. `span` is the width of the
+    `values` are those that the schema, or the queue, offers for a class, in their order; () when any may be given.
+    `order` lists them from least to greatest, for an ordinal one that is not of numbers. `span` is the width of the
     scale of a number whose schema has a minimum and a maximum.
     """
 
@@ -44,6 +45,7 @@ class AnswerField:
     order: tuple[Any, ...] = ()
     is_whole_number: bool = False
     span: float | None = None
+    values: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:
@@ -143,9 +145,9 @@ def _field(
         level = scale or ("ordinal" if numbers else "nominal")
         known = tuple(value for value in values if value is not None)
         order = () if numbers else known if level != "nominal" else ()
-        return AnswerField(path, title, Kind.CLASS, level, order)
+        return AnswerField(path, title, Kind.CLASS, level, order, values=known)
     if types - {"null"} == {"boolean"}:
-        return AnswerField(path, title, Kind.CLASS, "nominal")
+        return AnswerField(path, title, Kind.CLASS, "nominal", values=(True, False))
     if types - {"null"} and types <= {"number", "integer", "null"}:
         level = scale or "interval"
         kind = Kind.CLASS if is_class or level == "nominal" else Kind.NUMBER
