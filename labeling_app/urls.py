@@ -16,6 +16,7 @@ from labeling_app.console.queue_settings import (
     NewQueuePage,
     QueueSettingsPage,
 )
+from labeling_app.console.reviewing import QueueReviewPage, ReviewsPage
 from labeling_app.console.scorecards_page import ScorecardsPage
 
 urlpatterns: list[URLPattern] = [
@@ -26,10 +27,12 @@ urlpatterns: list[URLPattern] = [
     label_page("preview/", InstructionsPreview, "label_instructions_preview"),
     label_page("keys/", KeysPage, "label_keys"),
     label_page("signed-in/", SignedInPage, "label_signed_in"),
+    label_page("review/", ReviewsPage, "label_reviews"),
     label_page("<uuid:queue_id>/", LabelConsole, "label_console"),
     label_page("<uuid:queue_id>/form/", LabelForm, "label_form"),
     label_page("<uuid:queue_id>/overview/", OverviewPage, "label_queue"),
     label_page("<uuid:queue_id>/settings/", QueueSettingsPage, "label_queue_settings"),
+    label_page("<uuid:queue_id>/review/", QueueReviewPage, "label_review"),
     label_page("<uuid:queue_id>/labelers/", ScorecardsPage, "label_scorecards"),
     label_page("<uuid:queue_id>/gold/", GoldPage, "label_gold"),
 ]

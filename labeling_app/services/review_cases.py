@@ -85,6 +85,7 @@ class ReviewCase:
                     "confidence": label.confidence,
                     "notes": label.notes,
                     "source": label.source,
+                    "seconds": label.seconds,
                     "labeled_at": label.at.isoformat(),
                 }
                 for label in self.labels
