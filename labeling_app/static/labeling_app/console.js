@@ -1,6 +1,7 @@
 // The labeling console: one example at a time, the next ones in hand, answers on their way behind one's back.
 
-import { announce, answerText, el, icon, kbd, same, uuid } from "./console_dom.js";
+import { changedBanner, lostBanner, notes, suggestionCard } from "./console_banners.js";
+import { announce, answerText, same, uuid } from "./console_dom.js";
 import { makeClock, paceOf } from "./console_clock.js";
 import { askFlag, askSkip, showRecent } from "./console_dialogs.js";
 import { makeDrafts } from "./console_drafts.js";
@@ -11,10 +12,10 @@ import { makeOutbox } from "./console_outbox.js";
 import { makeQueue } from "./console_queue.js";
 import { onlyHere } from "./console_tabs.js";
 import { drawConnection, drawProgress, drawState, toast } from "./console_status.js";
-import { drawTroubles, lostText } from "./console_troubles.js";
+import { drawTroubles } from "./console_troubles.js";
 import { makeTransport, NotReached, Refused, SignedOut } from "./console_transport.js";
 import { fitting } from "./console_value.js";
-import { drawChanges, drawExample } from "./console_view.js";
+import { drawExample } from "./console_view.js";
 
 const config = JSON.parse(document.getElementById("lc-config").textContent);
 const at = (id) => document.getElementById(id);
@@ -46,7 +47,7 @@ const outbox = makeOutbox({
   extra: (record) => (record.session && record.session === queue.session() && record.kind !== "flag" ? { next: queue.lacking(), hold: queue.hold() } : {}),
   listener: heard,
 });
-const queue = makeQueue({ queueId: config.queue, sessionType: config.session_type, leaseS: shape.lease_s, request, answered: outbox.leases, changed: () => next() });
+const queue = makeQueue({ queueId: config.queue, person: config.person, sessionType: config.session_type, leaseS: shape.lease_s, request, answered: outbox.leases, changed: () => next() });
 const drafts = makeDrafts({
   person: config.person,
   send: (lease, draft, keepalive) => request("POST", `leases/${lease}/draft`, { ...draft, value: draft.value === undefined ? null : draft.value }, { keepalive }),
@@ -96,8 +97,9 @@ async function show(task) {
   fill(task);
   drawBanner(task);
   drawSuggestions(task);
+  // away from the box of the example before, so that the next key is a key and not a letter in it
+  if (!document.querySelector("dialog[open]") && !at("lc-find").contains(document.activeElement)) at("lc-answer").focus({ preventScroll: true });
   form.begin();
-  if (!document.activeElement || document.activeElement === document.body || !document.activeElement.isConnected) at("lc-answer").focus({ preventScroll: true });
   clock.start((work.get(task.lease) || {}).ms || 0);
   return undefined;
 }
@@ -121,26 +123,13 @@ function fill(task) {
 
 function drawBanner(task) {
   const banner = (work.get(task.lease) || {}).banner;
-  const texts = [];
-  if (config.session_type === "validation") texts.push(["fact_check", "Validation: the answer that is there is filled in. Submit it if it is right, or change it."]);
-  if (config.session_type === "correction") texts.push(["build", "Correction: the answer that is there is filled in. Mend it, then submit."]);
-  if (task.mine) texts.push(["undo", "You took this answer back. Change it and submit it again."]);
-  at("lc-banner").replaceChildren(...texts.map(([name, text]) => el("p", { class: "lc-note" }, icon(name), text)), ...(banner ? [banner()] : []));
+  at("lc-banner").replaceChildren(...notes(config.session_type, task), ...(banner ? [banner()] : []));
 }
 
 function drawSuggestions(task) {
   const place = at("lc-suggestions");
   place.hidden = !task.suggestions.length;
-  place.replaceChildren(
-    ...task.suggestions.slice(0, 3).map((one, index) => {
-      const accept = el("button", { type: "button", class: "gd-button gd-button-small lc-accept" }, "Accept", index === 0 ? kbd(shape.keys.accept) : null);
-      const edit = el("button", { type: "button", class: "gd-button gd-button-small gd-button-quiet" }, "Edit first");
-      accept.addEventListener("click", () => acceptSuggestion(one));
-      edit.addEventListener("click", () => takeOver(one));
-      const sure = one.confidence === null ? null : el("span", { class: "lc-percent" }, `${Math.round(one.confidence * 100)} %`);
-      return el("div", { class: "lc-suggestion" }, el("div", { class: "lc-suggestion-main" }, el("span", { class: "lc-suggestion-source" }, icon("lightbulb"), `Suggested by ${one.source}`, sure), el("b", {}, answerText(one.value, 200))), el("div", { class: "gd-actions" }, accept, edit));
-    }),
-  );
+  place.replaceChildren(...task.suggestions.slice(0, 3).map((one, index) => suggestionCard(one, { key: index ? "" : shape.keys.accept, accept: acceptSuggestion, edit: takeOver })));
 }
 
 function nothing() {
@@ -341,7 +330,7 @@ async function trouble(record) {
   if (error.code === "example_changed") {
     const before = task ? task.input : record.input;
     const { input, content_hash: hash } = error.details;
-    await bringBack(record, task, { input, content_hash: hash, banner: () => changedBanner(before, input) });
+    await bringBack(record, task, { input, content_hash: hash, banner: () => changedBanner(before, input, shape.input_view) });
   } else if (error.code === "type_changed") {
     await reshape(error.details.schema_digest || null);
     const [kept, lost] = fitting(shape.controls, record.body.value);
@@ -354,17 +343,6 @@ async function trouble(record) {
     if (form && shown && shown.lease === record.lease) form.tellServer(error.details.violations || []);
   }
   announce(error.message);
-}
-
-function changedBanner(before, now) {
-  const note = el("p", {}, "The example was changed after it was given to you. Your answer is filled in and not stored yet: look again, then submit.");
-  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("published_with_changes"), el("div", {}, note, before === undefined ? null : drawChanges(before, now, shape.input_view)));
-}
-
-function lostBanner(lost) {
-  const box = lost.length ? el("textarea", { class: "lc-input lc-text", readonly: true, rows: 2, "aria-label": "What does not fit any more" }) : null;
-  if (box) box.value = lostText(lost);
-  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("dynamic_form"), el("div", {}, el("p", {}, `The form was changed while you were answering. ${lost.length ? "What still fits is filled in; this does not fit any more:" : "Your answer still fits and is filled in: look at it, then submit."}`), box));
 }
 
 /** Fetch the form anew: the type was changed. */

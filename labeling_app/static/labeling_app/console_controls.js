@@ -14,11 +14,12 @@ export function makeControl(control, { changed, plain = false }) {
   const problem = el("p", { class: "lc-problem", id: `${id}-problem`, hidden: true });
   const isGroup = ["group", "list"].includes(control.kind);
   const optional = !control.required && !plain;
-  const label = el("div", { class: plain ? "gd-sr" : "lc-label", id: context.labelId }, control.title, optional ? el("span", { class: "lc-optional" }, "optional") : null);
+  const title = el("span", { id: context.labelId }, control.title);
+  const label = el("div", { class: plain ? "gd-sr" : "lc-label" }, title, optional ? el("span", { class: "lc-optional" }, "optional") : null);
   const about = control.description ? el("p", { class: "lc-about" }, control.description) : null;
   const frame = el(
     "section",
-    { class: `lc-control lc-control-${control.kind}${isGroup ? " lc-nest" : ""}`, role: "group", "aria-labelledby": context.labelId },
+    { class: `lc-control lc-control-${control.kind}${isGroup ? " lc-nest" : ""}`, role: isGroup ? "group" : null, "aria-labelledby": isGroup ? context.labelId : null },
     label,
     plain ? null : about,
     part.element,
@@ -135,7 +136,7 @@ function makeScale(control, context) {
   });
   slider.addEventListener("input", () => {
     box.value = slider.value;
-    slider.classList.remove("lc-unset");
+    follow();
     context.changed({});
   });
   box.addEventListener("input", () => {
@@ -145,6 +146,7 @@ function makeScale(control, context) {
   function follow() {
     slider.classList.toggle("lc-unset", box.value === "");
     slider.value = box.value === "" ? String((low + high) / 2) : box.value;
+    slider.style.setProperty("--at", `${((Number(slider.value) - low) / (high - low)) * 100}%`);
   }
   const element = el(
     "div",

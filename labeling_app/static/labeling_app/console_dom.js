@@ -18,8 +18,9 @@ export function icon(name) {
   return el("span", { class: "material-symbols-outlined", "aria-hidden": "true" }, name);
 }
 
-export function kbd(key) {
-  return el("kbd", { class: "lc-kbd" }, keyName(key));
+/** A key as it is drawn. On a button a screen reader has it from aria-keyshortcuts, so it is `hidden` in the name. */
+export function kbd(key, hidden = true) {
+  return el("kbd", { class: "lc-kbd", "aria-hidden": hidden ? "true" : null }, keyName(key));
 }
 
 const KEY_NAMES = { Enter: "↵", Backspace: "⌫", Escape: "Esc", Space: "Space" };

@@ -42,6 +42,13 @@ export function makeForm({ controls, keys, fieldPath, changed }) {
     if (active) active.element.classList.remove("lc-active");
     active = part;
     if (active && all.length > 2) active.element.classList.add("lc-active");
+    for (const one of flat) one.element.classList.toggle("lc-keys-off", [...one.keys.keys()].some((key) => !reaches(one, key)));
+  }
+
+  /** Tell whether a key that is pressed now goes to this control. */
+  function reaches(part, key) {
+    if (part === active) return true;
+    return !(active && active.keys.has(key)) && !flat.some((other) => other !== part && other.keys.has(key));
   }
 
   /** After a pick the keys go to the next control that must be answered and is not. */
@@ -165,7 +172,7 @@ function makeSure(key, changed) {
     const at = buttons.indexOf(document.activeElement);
     buttons[(at + step + buttons.length) % buttons.length].focus();
   });
-  const label = el("div", { class: "lc-label", id: "lc-sure-label" }, "How sure are you?", el("span", { class: "lc-optional" }, "optional"), kbd(key));
+  const label = el("div", { class: "lc-label" }, el("span", { id: "lc-sure-label" }, "How sure are you?"), el("span", { class: "lc-optional" }, "optional"), kbd(key));
   const element = el("section", { class: "lc-control lc-sure" }, label, group);
 
   function pick(step) {
@@ -204,7 +211,7 @@ function makeSure(key, changed) {
 function makeNotes(key, changed) {
   const box = el("textarea", { class: "lc-input lc-text", rows: 2, id: "lc-notes", maxlength: 10000, "data-lines": "many" });
   const button = el("button", { type: "button", class: "lc-add-note" }, icon("edit_note"), "Add a note", kbd(key));
-  const label = el("label", { class: "lc-label", for: "lc-notes" }, "Note", el("span", { class: "lc-optional" }, "optional"));
+  const label = el("div", { class: "lc-label" }, el("label", { for: "lc-notes" }, "Note"), el("span", { class: "lc-optional" }, "optional"));
   const body = el("div", { hidden: true }, label, box);
   const element = el("section", { class: "lc-control lc-notes" }, button, body);
   box.addEventListener("input", changed);

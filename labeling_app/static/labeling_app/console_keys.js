@@ -46,20 +46,23 @@ export function listen({ keys, actions, form }) {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.repeat) return;
-    if (inText(event.target)) {
-      if (event.key === "Escape") event.target.blur();
-      else if (event.key === "Enter" && !event.shiftKey && event.target.closest(".lc-form") && event.target.dataset.lines !== "many") {
-        event.preventDefault();
-        actions.submit();
-      }
-      return;
-    }
+    if (inText(event.target)) return;
     const key = keyOf(event);
     // a button that has the focus is pressed by Space and Enter; on an option Enter submits, so that picking needs no mouse
     if (key === "Space") return;
     if (key === "Enter" && event.target.closest("button, a, summary") && !event.target.closest(".lc-option, .lc-step, .lc-submit")) return;
     act(key, event);
   }, true);
+
+  // what a box does with a key itself comes first
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.defaultPrevented || !inText(event.target) || event.target.closest("dialog")) return;
+    if (event.key === "Escape") event.target.blur();
+    else if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && event.target.closest(".lc-form") && event.target.dataset.lines !== "many") {
+      event.preventDefault();
+      if (!event.repeat) actions.submit();
+    }
+  });
 }
 
 /** Show all keys; `controls` are those of the form, as the server gives them. */
@@ -94,7 +97,7 @@ function section(title, rows) {
     "section",
     {},
     el("h3", {}, title),
-    el("dl", { class: "lc-key-rows" }, ...rows.map(([key, what]) => el("div", {}, el("dt", {}, kbd(key)), el("dd", {}, what)))),
+    el("dl", { class: "lc-key-rows" }, ...rows.map(([key, what]) => el("div", {}, el("dt", {}, kbd(key, false)), el("dd", {}, what)))),
   );
 }
 

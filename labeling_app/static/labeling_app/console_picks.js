@@ -100,7 +100,7 @@ export function makeToggles(control, context) {
   const buttons = control.options.map((option) => {
     const button = el(
       "button",
-      { type: "button", class: "lc-option", role: "checkbox", "aria-checked": "false" },
+      { type: "button", class: "lc-option", role: "checkbox", "aria-checked": "false", "aria-keyshortcuts": option.key || null },
       option.key ? kbd(option.key) : el("span", { class: "lc-nokey" }),
       el("span", { class: "lc-option-title" }, option.title),
     );
@@ -174,7 +174,7 @@ export function makeTypeAhead(control, context) {
       .sort((a, b) => a.score - b.score || a.at - b.at);
     shown = found.slice(0, MOST_SHOWN).map((one) => ({ value: one.option.value, title: one.option.title, key: one.option.key }));
     const written = input.value.trim();
-    if (control.kind === "class" && written && !control.options.some((option) => option.title === written)) {
+    if (control.kind === "class" && written && !indexed.some((one) => one.words === text)) {
       shown.push({ value: written, title: `Use “${written}”, which is new`, fresh: true });
     }
     marked = 0;

@@ -1,5 +1,6 @@
 // The examples that this labeler holds: a few ahead, so that the next is there at once; kept alive while one works.
 
+import { makeShelf } from "./console_storage.js";
 import { NotReached, Refused, SignedOut } from "./console_transport.js";
 
 const AHEAD = 3; // examples in hand, the one that is shown included
@@ -11,11 +12,12 @@ const ENDED = ["session_ended", "unknown_session"];
  * `answered()` gives the leases whose answers are not sent yet; `changed(what)` is called when tasks came ("tasks") or
  * when it is known why there are none ("empty").
  */
-export function makeQueue({ queueId, sessionType, leaseS, request, answered, changed }) {
+export function makeQueue({ queueId, person, sessionType, leaseS, request, answered, changed }) {
   let session = null;
   let tasks = [];
   let fetching = null;
   const queue = { progress: null, why: null, code: "", perHour: null, unreached: false, signedOut: false };
+  const shelf = makeShelf(`golden-labeling.${person}.order.`);
   const done = new Set(); // leases that were answered here: never drawn again, whatever the server still says
 
   queue.current = () => tasks[0] || null;
@@ -33,8 +35,12 @@ export function makeQueue({ queueId, sessionType, leaseS, request, answered, cha
     }
     const held = new Set([...tasks.map((task) => task.lease), ...answered()]);
     const fresh = (answer.tasks || []).filter((task) => !held.has(task.lease) && !done.has(task.lease));
-    tasks.push(...fresh);
+    // after a reload they come in the order in which they were in hand, the one that was shown first
+    const before = shelf.get(queueId) || [];
+    const place = (task) => (before.includes(task.lease) ? before.indexOf(task.lease) : before.length);
+    tasks.push(...fresh.sort((a, b) => place(a) - place(b)));
     if (fresh.length) {
+      keepOrder();
       queue.why = null;
       changed("tasks");
     } else if (answer.why) {
@@ -44,10 +50,15 @@ export function makeQueue({ queueId, sessionType, leaseS, request, answered, cha
     }
   };
 
+  function keepOrder() {
+    shelf.put(queueId, tasks.map((task) => task.lease));
+  }
+
   /** The example that is shown was answered; the next one is the first. */
   queue.advance = () => {
     const [task] = tasks.splice(0, 1);
     if (task) done.add(task.lease);
+    keepOrder();
     return task;
   };
 
@@ -55,6 +66,7 @@ export function makeQueue({ queueId, sessionType, leaseS, request, answered, cha
   queue.putFirst = (task) => {
     done.delete(task.lease);
     tasks = [task, ...tasks.filter((one) => one.lease !== task.lease)];
+    keepOrder();
     changed("tasks");
   };
 
@@ -134,6 +146,7 @@ export function makeQueue({ queueId, sessionType, leaseS, request, answered, cha
     if (session) await request("POST", `sessions/${session}/end`);
     session = null;
     tasks = [];
+    shelf.drop(queueId);
   };
 
   return queue;

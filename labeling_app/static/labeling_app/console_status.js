@@ -30,7 +30,7 @@ export function drawConnection(place, { waiting, offline, signedOut, stored }) {
       ? waiting
         ? `No connection, ${plural(waiting, "answer")} kept`
         : "No connection"
-      : waiting > 1
+      : waiting > 2
         ? `Sending ${plural(waiting, "answer")}`
         : "";
   place.hidden = !text;

@@ -24,7 +24,7 @@ export class NotReached extends Error {
 /** Nobody is signed in any more. */
 export class SignedOut extends Error {}
 
-export function makeTransport({ api, csrfCookie }) {
+export function makeTransport({ api, csrfCookie, timeoutMs = TIMEOUT_MS }) {
   function token() {
     const prefix = `${csrfCookie}=`;
     const found = document.cookie.split("; ").find((part) => part.startsWith(prefix));
@@ -40,7 +40,7 @@ export function makeTransport({ api, csrfCookie }) {
     }
     if (key) headers["Idempotency-Key"] = key;
     const stop = new AbortController();
-    const timer = setTimeout(() => stop.abort(), TIMEOUT_MS);
+    const timer = setTimeout(() => stop.abort(), timeoutMs);
     let response;
     let text;
     try {

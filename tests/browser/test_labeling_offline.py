@@ -1,0 +1,240 @@
+"""A labeler whose connection comes and goes, who is signed out, and under whose hands examples and types change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from datasets_app.models import Example, ExampleType
+from datasets_app.services.curation.examples import bulk_upsert
+from datasets_app.services.curation.types import save_type
+from labeling_app.models import LabelHistory
+from tests.browser.conftest import PASSWORD, Visitor
+from tests.browser.labeling_scene import (
+    MESSAGE,
+    TICKET_OUTPUT,
+    Labeling,
+    Tolerated,
+    bank_queue,
+    made,
+    stored,
+    ticket_queue,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def label_some(console: Labeling, classes: dict[str, str], count: int) -> dict[str, object]:
+    """Answer `count` examples by typing their class, as long as some are in hand."""
+    given: dict[str, object] = {}
+    for _ in range(count):
+        name = console.shown
+        console.page.keyboard.type(classes[name].replace("_", " "))
+        console.press("Enter")
+        given[name] = {"label": classes[name]}
+        console.page.wait_for_function(
+            "(name) => document.getElementById('lc-main').hidden"
+            " || document.getElementById('lc-name').textContent !== name",
+            arg=name,
+        )
+    return given
+
+
+def test_labeling__without_a_connection__sends_all_later_exactly_once(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler = made("labeler", "labeler")
+    queue, classes = bank_queue("bank", 30, instructions="")
+    one = visitor("labeling-offline", dark=True)
+    one.complaints = Tolerated("net::ERR_")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    console.press("Alt+p")
+    given = label_some(console, classes, 6)  # so fast that more are taken ahead
+    console.wait_sent()
+    page.wait_for_timeout(300)
+
+    page.context.set_offline(True)
+    given |= label_some(console, classes, 5)
+    expect(page.locator("#lc-net")).to_contain_text("No connection, 5 answers kept")
+    one.shot("no-connection")
+    assert console.waiting() == 5
+    page.context.set_offline(False)
+    console.wait_sent()
+    expect(page.locator("#lc-net")).to_be_hidden()
+    assert stored(queue, labeler) == given
+
+    # an answer not sent yet is taken back, one is given anew; then everything in hand is answered
+    page.context.set_offline(True)
+    expect(page.locator("#lc-main")).to_be_visible()
+    name = console.shown
+    label_some(console, classes, 1)
+    console.press("Alt+u")
+    expect(page.locator("#lc-name")).to_have_text(name)
+    expect(page.locator(".lc-chosen")).to_contain_text(classes[name])
+    assert console.waiting() == 0
+    console.press("Enter")
+    given[name] = {"label": classes[name]}
+    assert console.waiting() == 1
+    page.context.set_offline(False)
+    console.wait_sent()
+    assert stored(queue, labeler) == given
+
+
+def test_labeling__loaded_anew_while_answers_wait__sends_them_then(visitor: Callable[..., Visitor]) -> None:
+    labeler = made("second-labeler", "labeler")
+    queue, classes = bank_queue("reloaded", 12, instructions="")
+    one = visitor("labeling-reload")
+    one.complaints = Tolerated("net::ERR_")
+    one.sign_in("second-labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    console.press("Alt+p")
+    # the server cannot be reached for answers, and can for pages
+    page.route("**/submit", lambda route: route.abort())
+    given = label_some(console, classes, 3)
+    expect(page.locator("#lc-net")).to_contain_text("No connection")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()
+    assert asked == ["beforeunload"]
+    expect(page.locator("#lc-main")).to_be_visible()
+    assert console.waiting() == 3
+    assert console.shown not in given  # what was answered is not shown again
+    assert stored(queue, labeler) == {}
+    page.unroute("**/submit")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    console.wait_sent()
+    assert stored(queue, labeler) == given
+    assert LabelHistory.objects.filter(queue=queue, event="submitted").count() == 3
+
+
+def test_labeling__answer_lost_on_the_way_back__is_sent_again_and_stored_once(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler = made("labeler", "labeler")
+    queue, classes = bank_queue("lost-answers", 8, instructions="")
+    one = visitor("labeling-lost")
+    one.complaints = Tolerated("net::ERR_")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    console.press("Alt+p")
+    lost: list[str] = []
+
+    def lose(route: object) -> None:
+        """Let the server store the answer, and the browser never hear of it."""
+        if lost:
+            route.continue_()  # type: ignore[attr-defined]
+            return
+        lost.append(route.fetch().status)  # type: ignore[attr-defined]
+        route.abort()  # type: ignore[attr-defined]
+
+    page.route("**/submit", lose)
+    given = label_some(console, classes, 2)
+    console.wait_sent()
+    assert lost == [200]
+    assert stored(queue, labeler) == given
+
+
+def test_labeling__signed_out__keeps_all_until_one_is_signed_in_again(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler = made("third-labeler", "labeler")
+    queue, classes = bank_queue("signed-out", 12, instructions="")
+    one = visitor("labeling-signed-out")
+    one.complaints = Tolerated("401 (Unauthorized)")
+    one.sign_in("third-labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    console.press("Alt+p")
+    cookies = [c for c in page.context.cookies() if "session" in c["name"]]
+    page.context.clear_cookies(name=cookies[0]["name"])
+    given = label_some(console, classes, 2)
+    expect(page.get_by_text("You are signed out.", exact=True)).to_be_visible()
+    one.shot("signed-out")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in").first.click()
+    sign_in_again(opened.value, "third-labeler")
+    expect(opened.value.get_by_text("Close this tab and go on")).to_be_visible()
+    opened.value.close()
+    page.bring_to_front()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    console.wait_sent()
+    expect(page.get_by_text("You are signed out.", exact=True)).to_be_hidden()
+    assert stored(queue, labeler) == given
+
+
+def sign_in_again(page: Page, name: str) -> None:
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_labeling__example_changed_under_the_hands__is_shown_and_the_answer_kept(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler = made("labeler", "labeler")
+    queue = ticket_queue("changing")
+    one = visitor("labeling-changed")
+    one.complaints = Tolerated("409 (Conflict)")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    first = console.shown
+    row = Example.objects.get(branch=queue.branch, identity__external_id=first)
+    changed = {**row.input_data, "message": MESSAGE.replace("by Friday", "by Monday")}
+    bulk_upsert(branch=queue.branch, documents=[{"id": first, "input": changed}], actor=None)
+
+    console.press("4", "y", "Enter")
+    expect(page.get_by_text("The example was changed after it was given to you")).to_be_visible()
+    expect(page.locator("#lc-name")).to_have_text(first)
+    expect(page.locator(".lc-change del")).to_have_text("Friday")
+    expect(page.locator(".lc-change ins")).to_have_text("Monday")
+    expect(page.get_by_role("radio", name="urgent")).to_be_checked()
+    one.shot("example-changed")
+    assert stored(queue, labeler) == {}
+    console.press("Enter")
+    expect(page.locator("#lc-name")).not_to_have_text(first)
+    console.wait_sent()
+    assert stored(queue, labeler) == {first: {"priority": "urgent", "refund": True}}
+
+    # an example that is taken away
+    second = console.shown
+    Example.objects.filter(branch=queue.branch, identity__external_id=second).delete()
+    console.press("1", "n", "Enter")
+    expect(page.get_by_role("heading", name="The example was removed")).to_be_visible()
+    one.shot("example-removed")
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_role("heading", name="The example was removed")).to_be_hidden()
+
+
+def test_labeling__type_changed_under_the_hands__what_still_fits_is_kept(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler = made("labeler", "labeler")
+    queue = ticket_queue("reshaped")
+    one = visitor("labeling-type")
+    one.complaints = Tolerated("409 (Conflict)")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    first = console.shown
+    example_type = ExampleType.objects.get(name="support_ticket")
+    properties = {**TICKET_OUTPUT["properties"], "priority": {"enum": ["soon", "later"], "title": "Priority"}}
+    example_type.output_schema = {**TICKET_OUTPUT, "properties": properties}
+    save_type(example_type=example_type, actor=None)
+
+    console.press("4", "n", "Enter")
+    expect(page.get_by_text("The form was changed while you were answering")).to_be_visible()
+    expect(page.get_by_role("radio", name="soon")).to_be_visible()
+    expect(page.get_by_role("radio", name="No", exact=True)).to_be_checked()
+    expect(page.get_by_label("What does not fit any more")).to_have_value("priority: urgent")
+    one.shot("type-changed")
+    console.press("1", "Enter")
+    expect(page.locator("#lc-name")).not_to_have_text(first)
+    console.wait_sent()
+    assert stored(queue, labeler) == {first: {"priority": "soon", "refund": False}}
