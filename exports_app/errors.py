@@ -154,3 +154,9 @@ class TablesInUse(Conflict):
     """Others work with the golden data, so a restore cannot have it for itself."""
 
     code = "tables_in_use"
+
+
+class LabelFileRefused(BadInput):
+    """The file of annotations has rows that cannot be brought in; nothing was changed."""
+
+    code = "label_file_refused"
