@@ -69,6 +69,7 @@ class Plan:
     questions: list[Question] = field(default_factory=list)
     retracted: dict[int, Consensus] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
+    settled: list[int] = field(default_factory=list)  # what was open about them answers itself
 
 
 def planned(queue: LabelingQueue, cases: Sequence[Case]) -> Plan:
@@ -86,7 +87,9 @@ def planned(queue: LabelingQueue, cases: Sequence[Case]) -> Plan:
         if case.consensus.origin == Consensus.Origin.ADJUDICATED or case.was_kept:
             continue
         if case.row is None:
-            plan.states[case.item.pk] = QueueItem.State.LABELED
+            if case.consensus.adopted_at is None:
+                asked = bool(case.open_reason)
+                plan.states[case.item.pk] = QueueItem.State.REVIEW if asked else QueueItem.State.LABELED
         elif case.given.inputs != {content_hash(canonical_bytes(case.row.input))}:
             plan.questions.append(
                 Question(
@@ -119,7 +122,9 @@ def _plan_adopted(queue: LabelingQueue, case: Case, plan: Plan) -> None:
     part = part_in(case.row.output, queue.field_path)
     stays = case.verdict.adopts and same_json(case.value.value, consensus.adopted_value)
     if part is MISSING or not same_json(part, consensus.adopted_value):
-        if not stays:
+        if stays:  # somebody's edit came after the adoption, and the labels say nothing new
+            plan.states[case.item.pk] = QueueItem.State.ADOPTED
+        else:
             plan.questions.append(changed_question(case.item.pk))
     elif not case.verdict.adopts:
         plan.retracted[case.item.pk] = consensus
@@ -130,6 +135,7 @@ def _plan_adopted(queue: LabelingQueue, case: Case, plan: Plan) -> None:
             plan.answers.append(answer)
         else:
             plan.states[case.item.pk] = QueueItem.State.ADOPTED
+            plan.settled.append(case.item.pk)
 
 
 def _plan_new(

@@ -247,9 +247,11 @@ def _decide(queue: LabelingQueue, cases: Sequence[Case], actor: Any) -> None:
         for pk, why in told.invalid.items()
     ]
     plan.states |= dict.fromkeys(told.adopted, QueueItem.State.ADOPTED)
-    plan.states |= dict.fromkeys(told.gone, QueueItem.State.LABELED)
+    for pk in told.gone:
+        if by_item[pk].consensus.adopted_at is None:
+            plan.states[pk] = QueueItem.State.LABELED
     write_item_states(plan.states)
-    asked = [pk for pk in told.adopted if by_item[pk].open_reason in OF_AGREEMENT]
+    asked = [pk for pk in (*told.adopted, *plan.settled) if by_item[pk].open_reason in OF_AGREEMENT]
     if asked:
         close_settled(asked)
     new = open_reviews(queue=queue, questions=plan.questions)
