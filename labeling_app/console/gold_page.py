@@ -110,13 +110,13 @@ class GoldPage(QueuePage):
             **kwargs,
         )
 
-    def _rows(self, found: list[GoldAnswer]) -> list[GoldRow]:
+    def _rows(self, found: list[Any]) -> list[GoldRow]:
         working = _working(self.queue, [one.item.example_id for one in found])
         made = []
         for one in found:
             row = working.get(one.item.example_id)
             shown = self._shown(one.value)
-            checks, missed = one.checks, one.missed  # type: ignore[attr-defined]
+            checks, missed = one.checks, one.missed
             made.append(
                 GoldRow(
                     gold=one,

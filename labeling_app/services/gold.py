@@ -50,7 +50,7 @@ def set_gold(
     the checks so far are judged anew. Returns how many. Right: review. Raises SchemaViolation for an answer that labelers
     could not give, BadInput for examples that are not there.
     """
-    require(actor, Action.REVIEW, queue.dataset)
+    require_reviewer(actor, queue)
     if not answers:
         return 0
     if len(answers) > MOST_AT_ONCE:
@@ -85,7 +85,7 @@ def gold_from_present(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID
 
     Raises BadInput for examples without an answer.
     """
-    require(actor, Action.REVIEW, queue.dataset)
+    require_reviewer(actor, queue)
     rows = Example.objects.filter(branch=queue.branch_id, identity_id__in=example_ids)
     found = {
         key: part_of(output, queue.field_path)
@@ -104,7 +104,7 @@ def remove_gold(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID], act
     """Let gold examples be examples like all others again; the checks on them do not count any more. Right: review."""
     from labeling_app.services.settling import settle
 
-    require(actor, Action.REVIEW, queue.dataset)
+    require_reviewer(actor, queue)
     with acting(actor, f"gold answers of queue {queue.name} removed"):
         items = QueueItem.objects.filter(queue=queue, example__in=example_ids, is_gold=True)
         ids = list(items.order_by("id").select_for_update().values_list("pk", flat=True))
@@ -139,20 +139,26 @@ def promote_unanimous(
 
     The first `limit` in the order of the queue, at the most 10,000 at once. Right: review.
     """
-    require(actor, Action.REVIEW, queue.dataset)
+    require_reviewer(actor, queue)
     found = unanimous_items(queue, at_least=at_least).order_by("item__position", "item_id")
     most = min(limit if limit is not None else MOST_AT_ONCE, MOST_AT_ONCE)
     answers = dict(found.values_list("item__example_id", "value")[: max(0, most)])
     return set_gold(queue=queue, answers=answers, actor=actor, origin=GoldAnswer.Origin.PROMOTED)
 
 
-def gold_answers(queue: LabelingQueue) -> QuerySet[GoldAnswer]:
+def gold_answers(queue: LabelingQueue) -> QuerySet[Any]:
     """Return the gold answers with `checks` and `missed`: how often each was asked, and answered otherwise."""
     asked = Q(item__labels__gold_correct__isnull=False)
     return GoldAnswer.objects.filter(queue=queue).annotate(
         checks=Count("item__labels", filter=asked),
         missed=Count("item__labels", filter=Q(item__labels__gold_correct=False)),
     )
+
+
+def require_reviewer(actor: Any, queue: LabelingQueue) -> None:
+    """Raise Forbidden unless `actor` may review in the queue's dataset; None is the system itself, which may."""
+    if actor is not None:
+        require(actor, Action.REVIEW, queue.dataset)
 
 
 def _check_answers(queue: LabelingQueue, answers: Mapping[uuid.UUID, Any]) -> None:
@@ -261,8 +267,7 @@ def _pause_if_bad(queue: LabelingQueue, item_id: int, labeler: Any) -> None:
 
 def pause_labeler(*, queue: LabelingQueue, labeler: Any, actor: Any, reason: str) -> LabelerStanding:
     """Stop a labeler in a queue; the reason is shown to them. `actor` None is a missed check. Right: review."""
-    if actor is not None:
-        require(actor, Action.REVIEW, queue.dataset)
+    require_reviewer(actor, queue)
     with acting(actor, f"pause {labeler} in queue {queue.name}"):
         standing, _ = LabelerStanding.objects.update_or_create(
             queue=queue,
@@ -275,7 +280,7 @@ def pause_labeler(*, queue: LabelingQueue, labeler: Any, actor: Any, reason: str
 
 def let_go_on(*, queue: LabelingQueue, labeler: Any, actor: Any) -> LabelerStanding:
     """Let a paused labeler go on; the checks so far do not count any more. Right: review."""
-    require(actor, Action.REVIEW, queue.dataset)
+    require_reviewer(actor, queue)
     with acting(actor, f"let {labeler} go on in queue {queue.name}"):
         standing, _ = LabelerStanding.objects.update_or_create(
             queue=queue,

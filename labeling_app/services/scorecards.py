@@ -46,7 +46,7 @@ SELECT annotator, max(labeler_id), {week}, count(*), count(seconds), sum(seconds
 """
 # the events that leave no label; index label_history_queue
 _WITHOUT_LABEL = """
-SELECT annotator, event, count(*) FROM labeling_app_labelhistory
+SELECT annotator, event, count(*), max(labeler_id) FROM labeling_app_labelhistory
  WHERE queue_id = %s AND event IN ('skipped', 'flagged', 'undone') {narrower} GROUP BY annotator, event
 """
 _SESSIONS = """
@@ -166,7 +166,7 @@ def scorecards(
         cursor.execute(statement, [*agreement_parameters, *parameters])
         rows = cursor.fetchall()
         cursor.execute(_WITHOUT_LABEL.format(narrower=narrower.format(table="")), parameters)
-        events = {(name, event): count for name, event, count in cursor.fetchall()}
+        without = cursor.fetchall()
         cursor.execute(
             _SESSIONS.format(narrower=" AND started_at >= %s" if since else ""),
             [queue.pk, since] if since else [queue.pk],
@@ -179,6 +179,8 @@ def scorecards(
         )
     }
     paces, weeks, ids = _sorted_rows(rows)
+    events = {(name, event): count for name, event, count, _ in without}
+    ids = {name: labeler_id for name, _, _, labeler_id in without} | ids
     names = {*paces, *(name for name, _ in events), *standings}
     if annotator is not None:
         names &= {annotator}
