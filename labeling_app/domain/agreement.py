@@ -236,8 +236,9 @@ def _alpha(table: RatingTable, groups: _Groups, parts: _Parts, with_interval: bo
         frequencies = np.bincount(table.values) / len(table)
         units = int((table.unit_sizes >= 2).sum())
         return _coefficient(table, 1.0, _all_agree(units, float(frequencies @ frequencies)))
-    drawn = draws(groups.count)
-    replicates = alphas(drawn @ parts.disagreement, drawn @ parts.sums, drawn @ sizes)
+    # one product, as the draws are far more than what they are multiplied with
+    drawn = draws(groups.count) @ np.column_stack([parts.disagreement, sizes, parts.sums])
+    replicates = alphas(drawn[:, 0], drawn[:, 2:], drawn[:, 1])
     return _coefficient(table, value, percentile(replicates, value))
 
 

@@ -14,7 +14,7 @@ Z: Final = 1.959963984540054  # 97.5 % of a standard normal lies below
 REPLICATES: Final = 1000
 SEED: Final = 20120214
 # more units than this are gathered, by chance, into so many groups, and groups are drawn instead of units
-MAX_DRAWN: Final = 2000
+MAX_DRAWN: Final = 1000
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:

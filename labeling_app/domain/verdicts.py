@@ -35,13 +35,15 @@ def landis_koch(value: float) -> str:
     return next((word for limit, word in _LANDIS_KOCH[1:] if value <= limit + 1e-12), "almost perfect")
 
 
-def of_alpha(alpha: Coefficient) -> Verdict:
+def of_alpha(alpha: Coefficient, *, of_numbers: bool = False) -> Verdict:
     """Return the verdict by Krippendorff's limits (Content Analysis, 2004, page 241): .800 and .667.
 
     It is given of the value, and says so when the interval reaches into the band below.
     """
     if alpha.value is None:
         return Verdict("not known", alpha.why_none, "unknown")
+    where = "the labelers who lean to one side" if of_numbers else "the classes that are taken for each other"
+    words = "numbers" if of_numbers else "words"
     unsure = ""
     if alpha.low is not None and _band(alpha.low) != _band(alpha.value):
         unsure = f" With {alpha.units:,} units the interval still reaches down to {alpha.low:.3f}."
@@ -50,13 +52,13 @@ def of_alpha(alpha: Coefficient) -> Verdict:
     if alpha.value >= 0.667:
         return Verdict(
             "tentative",
-            "Good for tentative conclusions only: look at the classes that are taken for each other, and make the "
-            "instructions clearer there." + unsure,
+            f"Good for tentative conclusions only: look at {where}, and make the instructions clearer there."
+            + unsure,
             "fair",
         )
     return Verdict(
         "unreliable",
-        "Labelers do not mean the same by the same words: settle the instructions before more is labeled.",
+        f"Labelers do not mean the same by the same {words}: settle the instructions before more is labeled.",
         "poor",
     )
 

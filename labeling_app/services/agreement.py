@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 import numpy as np
 
@@ -40,7 +37,7 @@ from labeling_app.domain.ratings import FloatArray, RatingTable
 from labeling_app.domain.verdicts import Verdict, of_alpha
 from labeling_app.models import LabelingQueue
 from labeling_app.services.queue_fields import fields_of
-from labeling_app.services.ratings import QueueRatings, newest_history_id, ratings_of
+from labeling_app.services.ratings import QueueRatings, ratings_of
 
 MAX_IN_MATRIX: Final = 12
 MAX_LABELERS: Final = 50
@@ -111,7 +108,6 @@ class AgreementReport:
     compared: int
     labelers: int
     fields: tuple[FieldAgreement, ...]
-    history_id: int = 0
     computed_at: datetime | None = None
     seconds: float = 0.0
 
@@ -132,12 +128,11 @@ def agreement_report(
 ) -> AgreementReport:
     """Return how far the labels that hold now agree; those given from `since` to before `until`, of these `labelers`.
 
-    Two queries, whatever the number of labels. `ratings` saves reading them when they are at hand. Raises Forbidden.
+    One query, whatever the number of labels. `ratings` saves reading them when they are at hand. Raises Forbidden.
     """
     if actor is not None:
         require(actor, Action.REVIEW, queue.dataset)
     began = time.monotonic()
-    newest = newest_history_id(queue)
     ratings = ratings or ratings_of(queue, since=since, until=until, labelers=labelers)
     sizes = ratings.table.unit_sizes
     return AgreementReport(
@@ -146,33 +141,9 @@ def agreement_report(
         compared=int((sizes > 1).sum()),
         labelers=ratings.table.raters_seen,
         fields=tuple(_field_agreement(ratings, one) for one in fields_of(queue)),
-        history_id=newest,
         computed_at=datetime.now(UTC),
         seconds=time.monotonic() - began,
     )
-
-
-# --- kept by this process -------------------------------------------------------------------------------------------
-_MAX_KEPT = 16
-_lock = threading.Lock()
-_kept: OrderedDict[UUID, AgreementReport] = OrderedDict()
-
-
-def kept_report(queue: LabelingQueue) -> AgreementReport | None:
-    """Return the report of all labels that this process has made, unless something has happened in the queue since."""
-    with _lock:
-        report = _kept.get(queue.pk)
-    return report if report is not None and report.history_id == newest_history_id(queue) else None
-
-
-def keep_report(queue: LabelingQueue, report: AgreementReport) -> AgreementReport:
-    """Keep a report of all labels for `kept_report`."""
-    with _lock:
-        _kept[queue.pk] = report
-        _kept.move_to_end(queue.pk)
-        while len(_kept) > _MAX_KEPT:
-            _kept.popitem(last=False)
-    return report
 
 
 # --- one field ------------------------------------------------------------------------------------------------------
@@ -195,7 +166,7 @@ def _field_agreement(ratings: QueueRatings, one: AnswerField) -> FieldAgreement:
     found = replace(
         base,
         alpha=alpha,
-        verdict=of_alpha(alpha),
+        verdict=of_alpha(alpha, of_numbers=one.kind == Kind.NUMBER),
         percent=percent,
         alphas=alphas,
         pairs=tuple(pair_agreements(table, busiest(table, MAX_IN_MATRIX), scale)),

@@ -171,7 +171,7 @@ def test_alpha__the_same_data_twice__has_the_same_interval() -> None:
 
 
 def test_alpha__more_units_than_are_drawn_singly__has_the_interval_of_all_units() -> None:
-    # beyond 2,000 units groups are drawn; the width must go on with 1/√n: of 9 × the units, a third
+    # beyond 1,000 units groups are drawn; the width must go on with 1/√n: of 9 × the units, a third
     random = Random(6)
 
     def width(units: int) -> float:
