@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
+from labeling_app.console.agreement import AgreementFigures, AgreementMethod, AgreementPage
 from labeling_app.console.base import label_page
 from labeling_app.console.gold_page import GoldPage
 from labeling_app.console.home import LabelHomePage, QueueListPage
@@ -35,4 +36,7 @@ urlpatterns: list[URLPattern] = [
     label_page("<uuid:queue_id>/review/", QueueReviewPage, "label_review"),
     label_page("<uuid:queue_id>/labelers/", ScorecardsPage, "label_scorecards"),
     label_page("<uuid:queue_id>/gold/", GoldPage, "label_gold"),
+    label_page("<uuid:queue_id>/agreement/", AgreementPage, "label_agreement"),
+    label_page("<uuid:queue_id>/agreement/figures/", AgreementFigures, "label_agreement_figures"),
+    label_page("<uuid:queue_id>/agreement/method/", AgreementMethod, "label_agreement_method"),
 ]
