@@ -79,7 +79,8 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _page("Label", "edit_note", "label_home", "can_label"),
-                    _page("Queues", "queue", "label_queues", "can_review"),
+                    _page("Review", "rate_review", "label_reviews", "can_review"),
+                    _page("Queues", "stacks", "label_queues", "can_review"),
                     _page(
                         "Label history",
                         "history_edu",

@@ -97,7 +97,9 @@ def _tabs(queue: LabelingQueue, rights: dict[str, bool], active: str) -> list[di
             url = reverse(tab.url_name, args=[queue.pk])
         except NoReverseMatch:  # a part of the console that is not installed
             continue
-        tabs.append({"title": tab.title, "url": url, "active": tab.key == active})
+        # who may not review sees nobody else there
+        title = tab.title if rights[Action.REVIEW.value] or tab.key != "labelers" else "My figures"
+        tabs.append({"title": title, "url": url, "active": tab.key == active})
     return tabs
 
 

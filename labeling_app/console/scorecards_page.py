@@ -56,6 +56,10 @@ class ScorecardsPage(QueuePage):
     write_action = Action.REVIEW
     template_name = "labeling_app/queue/scorecards.html"
 
+    def load(self, **kwargs: Any) -> None:
+        if not may(self.person, Action.REVIEW, self.queue.dataset):
+            self.title = "My figures"
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         span = text_of(self.request.GET, "days", 3)
         days = SPANS.get(span, SPANS[""])[1]
@@ -120,11 +124,10 @@ def _spark(weeks: list[Week]) -> Spark:
     """Draw the newest weeks: bars are labels, by the greatest of them; the line is the agreement, 0 to 1."""
     most = max((week.pace.labels for week in weeks), default=0) or 1
     step = _WIDTH / SHOWN_WEEKS
-    first = _WIDTH - step * len(weeks)
     bars, points, words = [], [], []
     for number, week in enumerate(weeks):
         height = max(1.5, (_HEIGHT - 4) * week.pace.labels / most)
-        x = first + number * step
+        x = number * step
         agreement = week.pace.agreement
         told = f"week of {week.start:%b %d}: {week.pace.labels:,} labels"
         if agreement is not None:
