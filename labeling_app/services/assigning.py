@@ -32,8 +32,22 @@ def queues_for(person: Any) -> QuerySet[LabelingQueue]:
     )
 
 
-def require_labeler(person: Any, queue: LabelingQueue) -> None:
-    """Raise unless `person` may label in this queue now.
+def facts_about(person: Any, queue: str) -> dict[str, Any]:
+    """Return annotations that tell whether `person` may label: for a row whose field `queue` is the queue's id.
+
+    They let the hot paths ask in the statement that locks what they need anyway; `require_labeler` reads them.
+    """
+    members = QueueMember.objects.filter(queue=OuterRef(queue))
+    paused = LabelerStanding.objects.filter(queue=OuterRef(queue), labeler=person.pk, paused_at__isnull=False)
+    return {
+        "has_members": Exists(members),
+        "is_member": Exists(members.filter(_is(person))),
+        "pause_reason": Subquery(paused.values("pause_reason")[:1]),
+    }
+
+
+def require_labeler(person: Any, queue: LabelingQueue, facts: Any = None) -> None:
+    """Raise unless `person` may label in this queue now. `facts`: a row with the annotations of `facts_about`.
 
     Forbidden: no such role, or not active any more. NotAssigned: the queue is given to others. LabelerPaused, with the
     reason. Whether the queue itself is open is `require_open`.
@@ -41,24 +55,14 @@ def require_labeler(person: Any, queue: LabelingQueue) -> None:
     if not person.is_active:
         raise Forbidden("This account is not active any more.", hint="Ask an administrator.")
     require(person, Action.LABEL, queue.dataset)
-    standing = LabelerStanding.objects.filter(queue=queue, labeler=person, paused_at__isnull=False)
-    members = QueueMember.objects.filter(queue=queue)
-    facts = (
-        LabelingQueue.objects.filter(pk=queue.pk)
-        .values_list(
-            Exists(members),
-            Exists(members.filter(_is(person))),
-            Subquery(standing.values("pause_reason")[:1]),
-        )
-        .first()
-    )
     if facts is None:
-        return
-    has_members, is_member, paused = facts
-    if has_members and not is_member:
+        facts = LabelingQueue.objects.annotate(**facts_about(person, "pk")).only("pk").get(pk=queue.pk)
+    if facts.has_members and not facts.is_member:
         raise NotAssigned(f"The queue “{queue.name}” is not assigned to you.", hint="Ask a curator.")
-    if paused is not None:
-        raise LabelerPaused(f"You are paused in “{queue.name}”. {paused}".strip(), reason=paused)
+    if facts.pause_reason is not None:
+        raise LabelerPaused(
+            f"You are paused in “{queue.name}”. {facts.pause_reason}".strip(), reason=facts.pause_reason
+        )
 
 
 def require_open(queue: LabelingQueue) -> None:

@@ -8,15 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Func, OuterRef, Subquery, TextField, Value
+from django.db.models.functions import Cast
 
+from datasets_app.domain.canonical import loads_stored
+from datasets_app.models import Example
 from goldenproject.kit.errors import BadInput
 from labeling_app.errors import UnknownLease
 from labeling_app.models import LabelingQueue, Lease, QueueItem
+from labeling_app.services.assigning import facts_about, require_labeler
 
 MAX_KEY = 64
 MAX_NOTES = 10_000
 
-_SETS_ACTOR = "SELECT set_config('golden.actor', %s, true), set_config('golden.reason', %s, true)"
 _ACTIVE = (Lease.State.HELD, Lease.State.SUBMITTED, Lease.State.SKIPPED)
 _FREE_SLOT = """
     SELECT min(s) FROM generate_series(1, %s) s
@@ -38,43 +42,64 @@ _KEEP_DRAFT = """
 
 @dataclass
 class HeldLease:
-    """A labeler's lease, with its item (both locked) and its queue."""
+    """A labeler's lease, with its item (both locked), its queue, and the input of its working row."""
 
     lease: Lease
     item: QueueItem
     queue: LabelingQueue
+    input_now: Any = None  # of the working row; None when it is gone
+
+    def require_labeler(self, labeler: Any) -> None:
+        """Raise unless the labeler may label in this queue, see `assigning.require_labeler`."""
+        require_labeler(labeler, self.queue, self.lease)
 
     @property
     def is_held(self) -> bool:
         return self.lease.state == Lease.State.HELD
 
 
-def locked_lease(lease_id: uuid.UUID, labeler: Any, *, or_active: bool = False) -> HeldLease:
+def locked_lease(lease_id: uuid.UUID, labeler: Any, *, to: str, or_active: bool = False) -> HeldLease:
     """Lock a labeler's lease and its item until the transaction ends. Raises UnknownLease.
+
+    The same statement reads the input as it is now and whether the labeler may go on, and lets the histories of this
+    transaction tell who wrote, and what for (`to`): one statement where each of these would take one.
 
     With `or_active` a lease that ended is replaced by the one under which the labeler has the same example now.
     """
-    lease = _locked(pk=lease_id, labeler=labeler)
+    lease = _locked(labeler, to, pk=lease_id)
     if lease is None:
         raise UnknownLease
     if or_active and lease.state in (Lease.State.EXPIRED, Lease.State.RELEASED):
-        lease = _locked(item=lease.item_id, labeler=labeler, state__in=_ACTIVE) or lease
-    return HeldLease(lease, lease.item, lease.queue)
+        lease = _locked(labeler, to, item=lease.item_id, state__in=_ACTIVE) or lease
+    return HeldLease(lease, lease.item, lease.queue, None if lease.now is None else loads_stored(lease.now))
 
 
-def _locked(**which: Any) -> Lease | None:
-    return (
-        Lease.objects.select_for_update(of=("self", "item"), no_key=True)
-        .select_related("item", "queue__dataset", "queue__branch__dataset", "queue__example_type", "session")
-        .filter(**which)
-        .first()
+def _locked(labeler: Any, to: str, **which: Any) -> Any:
+    row = Example.objects.filter(
+        branch=OuterRef("queue__branch"),
+        identity=OuterRef("item__example"),
+        example_type=OuterRef("queue__example_type"),
     )
+    found = (
+        Lease.objects.select_for_update(of=("self", "item"), no_key=True)
+        .select_related("item", "queue__dataset", "queue__branch", "queue__example_type")
+        .annotate(
+            now=Subquery(row.annotate(text=Cast("input_data", TextField())).values("text")[:1]),
+            actor=_setting("golden.actor", str(labeler.pk)),
+            reason=_setting("golden.reason", to),
+            **facts_about(labeler, "queue_id"),
+        )
+        .filter(labeler=labeler, **which)
+    )
+    lease: Any = next(iter(found), None)
+    if lease is not None:
+        lease.queue.branch.dataset = lease.queue.dataset
+    return lease
 
 
-def act_as(labeler: Any, reason: str) -> None:
-    """Let the histories of this transaction tell who wrote: one statement where `acting` takes three."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SETS_ACTOR, [str(labeler.pk), reason])
+def _setting(name: str, value: str) -> Func:
+    """A setting of this transaction, as `goldenproject.kit.audit` makes them."""
+    return Func(Value(name), Value(value), Value(True), function="set_config", output_field=TextField())
 
 
 def take_up_again(held: HeldLease, until: datetime) -> bool:

@@ -14,14 +14,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef
 
 from goldenproject.kit.clock import now, random_uuid
 from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
 from labeling_app.domain.gold_checks import gold_due
 from labeling_app.errors import QueueNotOpen, SessionEnded, UnknownLease
-from labeling_app.models import LabelingQueue, LabelingSession, QueueItem
-from labeling_app.services.assigning import queues_for, require_labeler, require_open
+from labeling_app.models import LabelingQueue, LabelingSession, Lease, QueueItem
+from labeling_app.services.assigning import facts_about, queues_for, require_labeler, require_open
 from labeling_app.services.gold import pick_gold
 from labeling_app.services.queue_filters import conditions
 from labeling_app.services.refreshing import ROWS_REFRESHED_AT_ONCE, refresh_queue, rows_of
@@ -146,22 +147,35 @@ def _giving_back(session: LabelingSession) -> Iterator[None]:
 def _next(session: LabelingSession, count: int, in_hand: Collection[uuid.UUID]) -> list[Task]:
     at = now()
     with transaction.atomic():
-        current = _locked(session)
+        current = _locked(session, at)
         queues = _queues(current)
-        held = _prolonged(current, at, queues, in_hand, count)
+        held = _prolonged(current, at, queues, in_hand, count) if current.holds else []
         for queue in queues:
             if len(held) >= count:
                 break
-            sweep_expired(queue=queue, at=at, but=current.pk)
+            if current.overdue or current.queue_id is None:
+                sweep_expired(queue=queue, at=at, but=current.pk)
             held += _new(current, queue, count - len(held), at)
         return held
 
 
-def _locked(session: LabelingSession) -> LabelingSession:
-    """Return the session as it is, locked: two requests of one session take turns. The labeler is the caller's object."""
+def _locked(session: LabelingSession, at: datetime) -> Any:
+    """Return the session as it is, locked: two requests of one session take turns. The labeler is the caller's object.
+
+    The same statement tells whether the labeler may go on, whether the session `holds` anything, and whether leases of
+    others are `overdue`.
+    """
+    held = Lease.objects.filter(state=Lease.State.HELD)
     current = (
         LabelingSession.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("queue__dataset", "queue__branch__dataset", "queue__example_type")
+        .select_related("queue__dataset", "queue__branch", "queue__example_type")
+        .annotate(
+            holds=Exists(held.filter(labeler=OuterRef("labeler"), session=OuterRef("pk"))),
+            overdue=Exists(
+                held.filter(queue=OuterRef("queue"), expires_at__lt=at).exclude(session=OuterRef("pk"))
+            ),
+            **facts_about(session.labeler, "queue_id"),
+        )
         .get(pk=session.pk)
     )
     if current.ended_at is not None:
@@ -169,13 +183,15 @@ def _locked(session: LabelingSession) -> LabelingSession:
             "This labeling session has ended; what you have submitted is stored.", hint="Start a new one."
         )
     current.labeler = session.labeler
+    if current.queue is not None:
+        current.queue.branch.dataset = current.queue.dataset
     return current
 
 
-def _queues(session: LabelingSession) -> list[LabelingQueue]:
+def _queues(session: Any) -> list[LabelingQueue]:
     """Return the queues that a session takes from, the first first."""
     if session.queue is not None:
-        require_labeler(session.labeler, session.queue)
+        require_labeler(session.labeler, session.queue, session)
         require_open(session.queue)
         return [session.queue]
     queues = queues_for(session.labeler).filter(state=LabelingQueue.State.OPEN)
@@ -389,7 +405,7 @@ def heartbeat(*, session: LabelingSession) -> list[uuid.UUID]:
     """
     at = now()
     with _giving_back(session), transaction.atomic():
-        current = _locked(session)
+        current = _locked(session, at)
         _queues(current)
         with connection.cursor() as cursor:
             cursor.execute(_PROLONG, [at, current.labeler_id, current.pk])

@@ -14,10 +14,8 @@ from goldenproject.kit.errors import BadInput, Conflict
 from goldenproject.kit.retries import retried
 from labeling_app.errors import KeyReused, UnknownLabel, UnknownLease
 from labeling_app.models import Draft, Label, LabelHistory, Lease, QueueItem, Review
-from labeling_app.services.assigning import require_labeler
 from labeling_app.services.keeping import (
     HeldLease,
-    act_as,
     checked_key,
     checked_text,
     keep_draft,
@@ -48,13 +46,12 @@ def skip(*, lease_id: uuid.UUID, labeler: Any, reason: str = "", key: str | None
 def _skipped(lease_id: uuid.UUID, labeler: Any, reason: str, key: str | None) -> Submitted:
     at = now()
     with transaction.atomic():
-        held = locked_lease(lease_id, labeler, or_active=True)
-        require_labeler(labeler, held.queue)
+        held = locked_lease(lease_id, labeler, to="skip", or_active=True)
+        held.require_labeler(labeler)
         if held.lease.state == Lease.State.SUBMITTED:
             raise Conflict("You have labeled this example already.", hint="Take your label back to skip it.")
         if held.lease.state == Lease.State.SKIPPED:
             return Submitted(None, held.item.example_id, held.item.state, replayed=True)
-        act_as(labeler, "skip")
         _write(held, labeler, LabelHistory.Event.SKIPPED, reason, key, at)
         end_leases(
             queue=held.queue, leases=[(held.lease.pk, held.item.pk)], state=Lease.State.SKIPPED.value, at=at
@@ -101,9 +98,8 @@ def _lease_of(label_id: Any, labeler: Any) -> uuid.UUID:
 def _flagged(lease_id: uuid.UUID, labeler: Any, comment: str, key: str | None) -> Submitted:
     at = now()
     with transaction.atomic():
-        held = locked_lease(lease_id, labeler)
-        require_labeler(labeler, held.queue)
-        act_as(labeler, "flag")
+        held = locked_lease(lease_id, labeler, to="flag")
+        held.require_labeler(labeler)
         _write(held, labeler, LabelHistory.Event.FLAGGED, comment, key, at)
         open_review(
             queue=held.queue,

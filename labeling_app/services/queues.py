@@ -26,6 +26,7 @@ from labeling_app.services.queue_filters import checked_filters
 from labeling_app.services.queue_progress import QueueProgress, forget_progress, progress_of
 from labeling_app.services.refreshing import (
     RefreshReport,
+    fill_queue,
     priority_column,
     refresh_or_start,
     refresh_queue,
@@ -129,10 +130,10 @@ def create_queue(
     _set(queue, name=name, **{option: getattr(given, option) for option in CHANGEABLE - {"name"}})
     with acting(actor, f"create queue {name}"):
         _save(queue)
-        report = refresh_queue(queue=queue)
+        added = fill_queue(queue=queue)
         if queue.order in LEARNING:
             reorder_or_start(queue=queue, actor=None)
-        record(actor, "labels.queue_create", dataset, queue.name, queue=str(queue.pk), added=report.added)
+        record(actor, "labels.queue_create", dataset, queue.name, queue=str(queue.pk), added=added)
     return queue
 
 

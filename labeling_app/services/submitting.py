@@ -14,9 +14,10 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from datasets_app.domain.canonical import canonical_bytes, canonical_text, content_hash, loads_stored
+from datasets_app.domain.canonical import canonical_bytes, canonical_text, content_hash
 from datasets_app.domain.strict_json import check_value
 from datasets_app.errors import SchemaViolation
+from datasets_app.models import Example
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, Forbidden, GoldenError
 from goldenproject.kit.retries import retried
@@ -31,12 +32,11 @@ from labeling_app.errors import (
 )
 from labeling_app.models import Label, LabelHistory, LabelingQueue, Lease, QueueItem, Source
 from labeling_app.services.answer_types import answer_type, violations_of
-from labeling_app.services.assigning import require_labeler, require_open
+from labeling_app.services.assigning import require_open
 from labeling_app.services.events import label_submitted
 from labeling_app.services.gold import judge
 from labeling_app.services.keeping import (
     HeldLease,
-    act_as,
     checked_key,
     checked_text,
     keep_draft,
@@ -54,10 +54,6 @@ __all__ = ["Submitted", "flag", "save_draft", "skip", "submit_label"]
 _MAX_DURATION_MS = 2**31 - 1
 _GIVEN = (Source.HUMAN, Source.ACCEPTED)
 
-_ROW = """
-    SELECT e.input_data::text FROM datasets_app_example e
-     WHERE e.branch_id = %s AND e.example_id = %s AND e.example_type_id = %s
-"""
 # History, label, lease, item, session and draft in one statement: they are written together or not at all.
 _STORE = """
     WITH before AS (
@@ -207,7 +203,7 @@ def _stored(answer: _Answer) -> Submitted | GoldenError:
     at = now()
     try:
         with transaction.atomic():
-            held = locked_lease(answer.lease_id, answer.labeler, or_active=True)
+            held = locked_lease(answer.lease_id, answer.labeler, to="label", or_active=True)
             known = _known(held, answer)
             if known is not None:
                 return known
@@ -268,7 +264,10 @@ def _replay(earlier: LabelHistory, answer: _Answer) -> Submitted | GoldenError:
         )
     item = QueueItem.objects.select_related("queue").get(queue=earlier.queue_id, example=earlier.example_id)
     if earlier.event == LabelHistory.Event.LATE:
-        return ExampleGone() if _input_now(item.queue, item) is None else LeaseLost()
+        row = Example.objects.filter(
+            branch=item.queue.branch_id, identity=item.example_id, example_type=item.queue.example_type_id
+        )
+        return LeaseLost() if row.exists() else ExampleGone()
     label = Label.objects.filter(item=item, annotator=earlier.annotator).values_list("pk", flat=True).first()
     return Submitted(label, item.example_id, item.state, replayed=True)
 
@@ -285,22 +284,20 @@ def _same_example(earlier: LabelHistory, answer: _Answer) -> bool:
 
 def _refusal(held: HeldLease, answer: _Answer, at: datetime) -> GoldenError | None:
     """Return why an answer cannot be counted, after what is to be kept of it was written; None when it can."""
-    act_as(answer.labeler, "label")
     try:
-        require_labeler(answer.labeler, held.queue)
+        held.require_labeler(answer.labeler)
         require_open(held.queue)
     except (Forbidden, QueueNotOpen) as error:
         _keep_draft(held, answer, at)
         release_of_labeler(queue=held.queue, labeler=answer.labeler, at=at)
         return error
-    input_now = _input_now(held.queue, held.item)
-    if input_now is None:
+    if held.input_now is None:
         _write_late(held, answer, at)
         if held.is_held:
             end_leases(queue=held.queue, leases=[(held.lease.pk, held.item.pk)], state="released", at=at)
         QueueItem.objects.filter(pk=held.item.pk).update(state=QueueItem.State.GONE)
         return ExampleGone()
-    hash_now = content_hash(canonical_bytes(input_now))
+    hash_now = content_hash(canonical_bytes(held.input_now))
     seen = answer.content_hash or bytes(held.lease.content_hash)
     if not hmac.compare_digest(hash_now, seen):
         _keep_draft(held, answer, at)
@@ -308,7 +305,7 @@ def _refusal(held: HeldLease, answer: _Answer, at: datetime) -> GoldenError | No
         return ExampleChanged(
             "The example was changed while you were labeling it; your answer is kept as a draft.",
             hint="Look at it as it is now, and submit again.",
-            input=input_now,
+            input=held.input_now,
             content_hash=hash_now.hex(),
         )
     held.lease.content_hash = hash_now
@@ -322,14 +319,6 @@ def _refusal(held: HeldLease, answer: _Answer, at: datetime) -> GoldenError | No
         _write_late(held, answer, at)
         return LeaseLost()
     return None
-
-
-def _input_now(queue: LabelingQueue, item: QueueItem) -> Any:
-    """Return the input of an item's working row, None when it is not there."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ROW, [queue.branch_id, item.example_id, queue.example_type_id])
-        found = cursor.fetchone()
-    return None if found is None else loads_stored(found[0])
 
 
 def _violation(queue: LabelingQueue, answer: _Answer) -> GoldenError | None:

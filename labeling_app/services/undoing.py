@@ -14,10 +14,9 @@ from goldenproject.kit.clock import now
 from goldenproject.kit.retries import retried
 from labeling_app.errors import ExampleGone, KeyReused, UnknownLabel, UnknownLease
 from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease, QueueItem
-from labeling_app.services.assigning import require_labeler, require_open
+from labeling_app.services.assigning import require_open
 from labeling_app.services.keeping import (
     HeldLease,
-    act_as,
     checked_key,
     keep_draft,
     locked_lease,
@@ -53,13 +52,12 @@ def _undone(label_id: int, labeler: Any, key: str | None) -> Task:
     at = now()
     with transaction.atomic():
         lease_id = _lease_of(label_id, labeler)
-        held = locked_lease(lease_id, labeler)
+        held = locked_lease(lease_id, labeler, to="undo")
         label = Label.objects.filter(pk=label_id, labeler=labeler).first()
         if label is None:  # taken back while this one waited for the lock
             raise UnknownLabel
-        require_labeler(labeler, held.queue)
+        held.require_labeler(labeler)
         require_open(held.queue)
-        act_as(labeler, "undo")
         session = _session(held, labeler)
         _write_undone(held, labeler, label, key, at)
         Label.objects.filter(pk=label.pk).delete()
@@ -203,7 +201,7 @@ def _replayed(error: Exception, labeler: Any, key: str) -> Task:
     if earlier.event != LabelHistory.Event.UNDONE or earlier.lease_id is None:
         raise KeyReused(f"The idempotency key “{key}” was used for something else.") from error
     with transaction.atomic():
-        held = locked_lease(earlier.lease_id, labeler)
+        held = locked_lease(earlier.lease_id, labeler, to="undo")
         if not held.is_held:
             raise error
         return _task(held, held.lease.session, labeler, None)
@@ -217,12 +215,11 @@ def undo_skip(*, lease_id: uuid.UUID, labeler: Any) -> Task:
     """
     at = now()
     with transaction.atomic():
-        held = locked_lease(lease_id, labeler)
-        require_labeler(labeler, held.queue)
+        held = locked_lease(lease_id, labeler, to="undo a skip")
+        held.require_labeler(labeler)
         require_open(held.queue)
         if held.lease.state not in (Lease.State.SKIPPED, Lease.State.HELD):
             raise UnknownLease("You have not skipped this example.")
-        act_as(labeler, "undo a skip")
         session = _session(held, labeler)
         if not held.is_held and not take_up_again(held, at + timedelta(seconds=held.queue.lease_s)):
             raise UnknownLease(
