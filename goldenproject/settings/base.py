@@ -198,6 +198,9 @@ SPECTACULAR_SETTINGS = {
         "LabelingQueueStateEnum": "labeling_app.models.LabelingQueue.State",
         "QueueItemStateEnum": "labeling_app.models.QueueItem.State",
         "WebhookDeliveryStateEnum": "labeling_app.models.WebhookDelivery.State",
+        "ConsensusMethodEnum": "labeling_app.models.LabelingQueue.Method",
+        "ReviewOutcomeEnum": "labeling_app.models.Review.Outcome",
+        "ReviewDecisionEnum": "labeling_app.api.reviews.DECISIONS",
         "LabelSourceEnum": "labeling_app.models.Source",
     },
 }

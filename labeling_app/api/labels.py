@@ -18,6 +18,8 @@ from labeling_app.models import Label, LabelHistory, Source
 from labeling_app.services.submitting import flag
 from labeling_app.services.undoing import own_labels, undo_label
 
+LARGEST_ID = 2**63 - 1
+
 
 class UndoView(QueueView):
     actions = {"POST": Action.LABEL}

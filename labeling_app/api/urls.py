@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from labeling_app.api import gold, keys, labels, leases, queues, sessions, suggestions, webhooks
+from labeling_app.api import (
+    agreement,
+    bulk,
+    gold,
+    keys,
+    labels,
+    leases,
+    queues,
+    reviews,
+    sessions,
+    suggestions,
+    webhooks,
+)
 
 app_name = "labeling_api"
 
@@ -43,6 +55,20 @@ urlpatterns: list[URLPattern] = [
     path(f"{_QUEUE}/pause", gold.PauseView.as_view(), name="label-pause"),
     path(f"{_QUEUE}/go-on", gold.GoOnView.as_view(), name="label-go-on"),
     path(f"{_QUEUE}/suggestions", suggestions.SuggestionsView.as_view(), name="label-suggestions"),
+    path(f"{_QUEUE}/agreement", agreement.AgreementView.as_view(), name="label-agreement"),
+    path(f"{_QUEUE}/method", agreement.MethodView.as_view(), name="label-method"),
+    path(f"{_QUEUE}/consensus", agreement.ConsensusView.as_view(), name="label-consensus"),
+    path(f"{_QUEUE}/label-errors", agreement.LabelErrorsView.as_view(), name="label-errors"),
+    path(f"{_QUEUE}/reorder", agreement.ReorderView.as_view(), name="label-reorder"),
+    path(f"{_QUEUE}/similar", bulk.SimilarView.as_view(), name="label-similar"),
+    path(f"{_QUEUE}/bulk", bulk.LabelBulkView.as_view(), name="label-bulk"),
+    path("labeling/bulk/<uuid:bulk>/undo", bulk.UndoBulkView.as_view(), name="label-bulk-undo"),
+    path("labeling/reviews", reviews.ReviewsView.as_view(), name="label-reviews"),
+    path("labeling/reviews/<int:review>", reviews.ReviewView.as_view(), name="label-review"),
+    path("labeling/reviews/<int:review>/decide", reviews.DecideView.as_view(), name="label-decide"),
+    path(
+        "labeling/reviews/<int:review>/undo", reviews.UndoDecisionView.as_view(), name="label-undo-decision"
+    ),
     path("labeling/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
     path(_WEBHOOK, webhooks.WebhookView.as_view(), name="webhook"),
     path(f"{_WEBHOOK}/rotate", webhooks.RotateView.as_view(), name="webhook-rotate"),

@@ -1,6 +1,6 @@
 """`make bench`: how fast the paths over many rows are, as ratios to the physical limit in the same run.
 
-    python -m tests.bench [--rows 1000000] [--only datasets|corpus] [--json FILE]
+    python -m tests.bench [--rows 1000000] [--only datasets|corpus|labeling] [--json FILE]
 
 Runs on an embedded server of its own (or on DATABASE_URL's server), in databases that it drops at the end.
 """
@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from goldenproject.embedded_server import release_all
 from tests.bench.steps import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("datasets", "corpus", "labeling")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,23 @@ class Line:
     @property
     def ratio(self) -> float:
         return self.seconds / self.limit_seconds
+
+
+@dataclass(frozen=True)
+class LabelingBench:
+    """How labeling is measured: how many labelers, calls of the one who works alone, seconds of work together.
+
+    `think_s` is what a person takes for an answer on the average. The proof ends after `labels` acknowledged answers and
+    kills something after every `between_kills` of them.
+    """
+
+    labelers: int = 50
+    overlap: int = 1
+    calls: int = 500
+    seconds: int = 40
+    think_s: float = 2.5
+    labels: int = 3000
+    between_kills: int = 150
 
 
 class Bench:
@@ -212,15 +230,42 @@ class Bench:
             "restore": run("bench_many_restored", "manage", "golden_restore", folder, "--no-embeddings"),
         }
 
+    # labeling -----------------------------------------------------------------------------------------------------
+
+    def run_labeling(self, options: LabelingBench) -> None:
+        """Over real HTTP, gunicorn as `make run` starts it: a queue of `rows`; latencies, then the proof with kills."""
+        django.setup()
+        connection.ensure_connection()
+        place, database = str(self.folder / "labeling"), "bench_labeling"
+        self.step("create_database", database)
+
+        def run(name: str, *arguments: object) -> dict[str, Any]:
+            return self.step(name, place, *map(str, arguments), database=database, module="labeling_steps")
+
+        self.facts["labeling_prepare"] = run("prepare", self.rows, options.labelers, options.overlap)
+        alone = self.facts["labeling_alone"] = run("alone", options.calls)
+        self._latencies("alone", alone)
+        for name, think_s in (("at their pace", options.think_s), ("without a pause", 0)):
+            found = run("together", options.seconds, think_s)
+            self.facts[f"labeling_{options.labelers}_{name.replace(' ', '_')}"] = found
+            self._latencies(f"{options.labelers} {name}", found)
+        self.facts["labeling_proof"] = run("proof", options.labels, options.between_kills)
+
+    def _latencies(self, who: str, found: dict[str, Any]) -> None:
+        for name in ("next", "submit", "submit and next"):
+            if name in found:
+                p95, limit = found[name]["p95_ms"] / 1000, found["by key"]["p95_ms"] / 1000
+                self.add(f"{name}, p95, {who}", "a row by key, same HTTP", p95, limit, 3)
+
     def table(self) -> str:
         rows = [
-            f"{'work':36} {'compared with':22} {'seconds':>9} {'limit':>9} {'ratio':>7} {'goal':>5} {'peak MB':>8}"
+            f"{'work':40} {'compared with':23} {'seconds':>9} {'limit':>9} {'ratio':>7} {'goal':>5} {'peak MB':>8}"
         ]
         for line in self.lines:
             mark = "" if line.ratio <= line.goal else "  over"
             peak = "" if line.peak_mb is None else str(line.peak_mb)
             rows.append(
-                f"{line.work:36} {line.compared_with:22} {line.seconds:9.3f} {line.limit_seconds:9.3f} "
+                f"{line.work:40} {line.compared_with:23} {line.seconds:9.3f} {line.limit_seconds:9.3f} "
                 f"{line.ratio:7.2f} {line.goal:5.1f} {peak:>8}{mark}"
             )
         return "\n".join(rows)
@@ -232,17 +277,24 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--only", choices=("datasets", "corpus"), help="only this half")
+    parser.add_argument("--only", choices=PARTS, help="only this part")
     parser.add_argument("--json", type=Path, default=ROOT / "bench-results" / "bench.json")
+    labeling = parser.add_argument_group("labeling")
+    for one in fields(LabelingBench):
+        kind = float if one.name == "think_s" else int
+        labeling.add_argument(f"--{one.name.replace('_', '-')}", type=kind, default=one.default)
     options = parser.parse_args()
+    chosen = LabelingBench(**{one.name: getattr(options, one.name) for one in fields(LabelingBench)})
     with tempfile.TemporaryDirectory(prefix="golden-bench-") as folder:
         Path(folder).chmod(0o711)
         bench = Bench(Path(folder), options.rows)
         try:
-            if options.only != "corpus":
+            if options.only in (None, "datasets"):
                 bench.run()
-            if options.only != "datasets":
+            if options.only in (None, "corpus"):
                 bench.run_corpus()
+            if options.only in (None, "labeling"):
+                bench.run_labeling(chosen)
         finally:
             release_all()
             options.json.parent.mkdir(parents=True, exist_ok=True)
