@@ -79,7 +79,13 @@ def adopt_answers(
         return told
     at = now()
     adoptions = [_adoption(queue, answer, at) for answer in answers]
-    result = adopt_outputs(branch=queue.branch, adoptions=adoptions, actor=actor, reason=reason)
+    result = adopt_outputs(
+        branch=queue.branch,
+        adoptions=adoptions,
+        actor=actor,
+        reason=reason,
+        known_types=[queue.example_type],
+    )
     written = []
     for answer, adoption in zip(answers, adoptions, strict=True):
         example = answer.row.example_id

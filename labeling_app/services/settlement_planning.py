@@ -30,6 +30,8 @@ class GivenLabels:
     newest: datetime
     first_here: datetime | None
     inputs: frozenset[bytes]
+    has_consensus: bool
+    has_review: bool
 
 
 @dataclass(slots=True)

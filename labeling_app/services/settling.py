@@ -42,7 +42,9 @@ _FINAL = (QueueItem.State.GONE, QueueItem.State.REJECTED)
 _LABELS = """
     SELECT l.item_id, count(*), max(l.labeled_at),
            min(coalesce(s.leased_at, l.labeled_at)) FILTER (WHERE l.source <> 'import'),
-           array_agg(DISTINCT l.content_hash)
+           array_agg(DISTINCT l.content_hash),
+           EXISTS (SELECT 1 FROM labeling_app_consensus c WHERE c.item_id = l.item_id),
+           EXISTS (SELECT 1 FROM labeling_app_review r WHERE r.item_id = l.item_id)
       FROM labeling_app_label l LEFT JOIN labeling_app_lease s ON s.id = l.lease_id
      WHERE l.item_id = ANY(%s) GROUP BY l.item_id
 """
@@ -146,7 +148,9 @@ def _settle(
     if values is None:
         method = method if method in OF_ONE_ITEM else "majority"
         values = consensus_of(queue=queue, item_ids=ids, method=method)
-    known = Consensus.objects.in_bulk(ids)
+    # the usual item has just got its last label: nothing is known of it yet, so nothing is asked for
+    settled_before = [pk for pk in ids if pk not in given or given[pk].has_consensus]
+    known = Consensus.objects.in_bulk(settled_before) if settled_before else {}
     consensuses = _computed(queue, ids, values, known, method)
     complete = [
         item
@@ -157,12 +161,7 @@ def _settle(
     write_consensuses(row for pk, row in consensuses.items() if pk not in done)
     if not complete:
         return
-    reviews = {
-        review.item_id: review
-        for review in Review.objects.filter(item__in=[item.pk for item in complete])
-        .order_by("item", "-pk")
-        .distinct("item")
-    }
+    reviews = _newest_reviews([item.pk for item in complete if given[item.pk].has_review])
     rows = working_answers(queue.branch, [item.example_id for item in complete])
     cases = [
         Case(
@@ -185,12 +184,19 @@ def _settle(
     _decide(queue, cases, actor)
 
 
+def _newest_reviews(item_ids: Sequence[int]) -> dict[int, Review]:
+    if not item_ids:
+        return {}
+    newest = Review.objects.filter(item__in=item_ids).order_by("item", "-pk").distinct("item")
+    return {review.item_id: review for review in newest}
+
+
 def _labels_of(item_ids: Sequence[int]) -> dict[int, GivenLabels]:
     with connection.cursor() as cursor:
         cursor.execute(_LABELS, [list(item_ids)])
         return {
-            item: GivenLabels(count, newest, first, frozenset(bytes(one) for one in inputs))
-            for item, count, newest, first, inputs in cursor
+            item: GivenLabels(count, newest, first, frozenset(bytes(one) for one in inputs), has, reviewed)
+            for item, count, newest, first, inputs, has, reviewed in cursor
         }
 
 

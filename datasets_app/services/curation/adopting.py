@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from datasets_app.errors import InvalidJson, WorktreeClosed
 from datasets_app.models import Branch, ExampleType, ValidationStatus
 from datasets_app.services.curation.types import violation_message
 from datasets_app.services.versioning.compiled_types import compiled
-from goldenproject.kit.audit import acting
+from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.errors import BadInput
 
 # Where the provenance of an example tells where its answer comes from.
@@ -38,9 +39,14 @@ _ROWS_AT = f"""
       JOIN datasets_app_historicalexample r ON r.id = w.id AND r.history_date <= w.at
      ORDER BY r.id, r.history_date DESC, r.history_id DESC
 """
-# {} is what a row without provenance holds; the key goes when there is nothing to tell.
+# One statement holds the working copy open, says who writes and why, and writes: labels arrive one at a time, each
+# answer waits for this. {} is what a row without provenance holds; the key goes when there is nothing to tell.
 _ADOPT = """
-    WITH given AS (
+    WITH held AS (
+        SELECT set_config('golden.actor', coalesce(nullif(%s, ''), current_setting('golden.actor', true), ''), true),
+               set_config('golden.reason', %s, true)
+          FROM datasets_app_branch WHERE id = %s AND worktree = 'open' FOR KEY SHARE
+    ), given AS (
         SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
                              %s::timestamptz[])
                AS g(example_id, output, output_before, label, status, status_before, validated_by, validated_at)
@@ -51,15 +57,14 @@ _ADOPT = """
                                  ELSE e.provenance || jsonb_build_object('label', g.label::jsonb) END,
                validation_status = g.status, validated_by_id = g.validated_by, validated_at = g.validated_at,
                updated_at = statement_timestamp()
-          FROM given g
+          FROM given g, held
          WHERE e.branch_id = %s AND e.example_id = g.example_id AND e.validation_status = g.status_before
            AND nullif(e.expected_output, 'null') IS NOT DISTINCT FROM nullif(g.output_before::jsonb, 'null')
      RETURNING e.example_id
     )
-    SELECT e.example_id, w.example_id IS NOT NULL
-      FROM datasets_app_example e LEFT JOIN written w USING (example_id)
-     WHERE e.branch_id = %s AND e.example_id = ANY(%s)
+    SELECT example_id FROM written UNION ALL SELECT NULL FROM held
 """
+_STILL_THERE = "SELECT example_id FROM datasets_app_example WHERE branch_id = %s AND example_id = ANY(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,52 +131,74 @@ def _read(row: Sequence[Any]) -> WorkingAnswer:
 
 
 def adopt_outputs(
-    *, branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: str, checked: bool = True
+    *,
+    branch: Branch,
+    adoptions: Sequence[Adoption],
+    actor: Any,
+    reason: str,
+    checked: bool = True,
+    known_types: Iterable[ExampleType] = (),
 ) -> Adopted:
     """Write answers with their provenance and status, in one statement; at the most one per example.
 
     Each row must hold the output and the status of `Adoption.before` still: one that was changed since is not touched.
     An output that its type does not allow is not written either; without `checked` (what was there before) it is.
-    Raises WorktreeClosed, and BadInput for an unknown status.
+    `known_types` need not be read again. In the transaction of a caller, what follows is recorded under the same actor
+    and reason. Raises WorktreeClosed, and BadInput for an unknown status.
     """
     unknown = {a.status for a in adoptions} - set(ValidationStatus.values)
     if unknown:
         raise BadInput(f"“{unknown.pop()}”: expected one of {', '.join(ValidationStatus.values)}.")
-    invalid = _invalid(adoptions) if checked else {}
+    invalid = _invalid(adoptions, known_types) if checked else {}
     fitting = [a for a in adoptions if a.before.example_id not in invalid]
     if not fitting:
         return Adopted(frozenset(), frozenset(), frozenset(), invalid)
-    ids = [a.before.example_id for a in fitting]
-    with acting(actor, reason), connection.cursor() as cursor:
-        _hold_open(cursor, branch)
+    with nullcontext() if connection.in_atomic_block else acting(actor, reason):
+        written = _write(branch, fitting, actor, reason)
+        left = [a.before.example_id for a in fitting if a.before.example_id not in written]
+        there = _still_there(branch, left) if left else frozenset()
+    return Adopted(written, there, frozenset(left) - there, invalid)
+
+
+def _write(branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: str) -> frozenset[uuid.UUID]:
+    """Write what may be written; return which examples that were."""
+    person = known_person(actor)
+    with connection.cursor() as cursor:
         cursor.execute(
             _ADOPT,
             [
-                ids,
-                [_dumped(a.output) for a in fitting],
-                [_dumped(a.before.output) for a in fitting],
-                [_dumped(a.label) for a in fitting],
-                [a.status for a in fitting],
-                [a.before.status for a in fitting],
-                [a.validated_by for a in fitting],
-                [a.validated_at for a in fitting],
+                "" if person is None else str(person.pk),
+                reason,
                 branch.pk,
+                [a.before.example_id for a in adoptions],
+                [_dumped(a.output) for a in adoptions],
+                [_dumped(a.before.output) for a in adoptions],
+                [_dumped(a.label) for a in adoptions],
+                [a.status for a in adoptions],
+                [a.before.status for a in adoptions],
+                [a.validated_by for a in adoptions],
+                [a.validated_at for a in adoptions],
                 branch.pk,
-                ids,
             ],
         )
-        found = dict(cursor.fetchall())
-    return Adopted(
-        written=frozenset(pk for pk, written in found.items() if written),
-        changed=frozenset(pk for pk, written in found.items() if not written),
-        gone=frozenset(ids) - found.keys(),
-        invalid=invalid,
-    )
+        found = {row[0] for row in cursor}
+    if None not in found:
+        raise WorktreeClosed(
+            f"Branch “{branch.name}” has no working copy to edit.", hint="Open it for editing first."
+        )
+    return frozenset(found - {None})
 
 
-def _invalid(adoptions: Sequence[Adoption]) -> dict[uuid.UUID, str]:
+def _still_there(branch: Branch, example_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(_STILL_THERE, [branch.pk, list(example_ids)])
+        return frozenset(row[0] for row in cursor)
+
+
+def _invalid(adoptions: Sequence[Adoption], known_types: Iterable[ExampleType]) -> dict[uuid.UUID, str]:
     """Return why outputs cannot be written, by example."""
-    types = ExampleType.objects.in_bulk({a.before.type_id for a in adoptions})
+    types = {one.pk: one for one in known_types}
+    types |= ExampleType.objects.in_bulk({a.before.type_id for a in adoptions} - types.keys())
     found = {}
     for adoption in adoptions:
         row = adoption.before
@@ -185,16 +212,6 @@ def _invalid(adoptions: Sequence[Adoption]) -> dict[uuid.UUID, str]:
         if of_output:
             found[row.example_id] = violation_message(of_output, "the answer")
     return found
-
-
-def _hold_open(cursor: Any, branch: Branch) -> None:
-    """Keep the working copy open until the transaction ends."""
-    cursor.execute("SELECT worktree FROM datasets_app_branch WHERE id = %s FOR KEY SHARE", [branch.pk])
-    found = cursor.fetchone()
-    if found is None or found[0] != Branch.Worktree.OPEN:
-        raise WorktreeClosed(
-            f"Branch “{branch.name}” has no working copy to edit.", hint="Open it for editing first."
-        )
 
 
 def _dumped(value: Any) -> str | None:
