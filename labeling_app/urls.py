@@ -6,6 +6,7 @@ from django.urls import URLPattern
 
 from labeling_app.console.agreement import AgreementFigures, AgreementMethod, AgreementPage
 from labeling_app.console.base import label_page
+from labeling_app.console.bulk import BulkPage
 from labeling_app.console.gold_page import GoldPage
 from labeling_app.console.home import LabelHomePage, QueueListPage
 from labeling_app.console.key_page import KeysPage, SignedInPage
@@ -36,6 +37,7 @@ urlpatterns: list[URLPattern] = [
     label_page("<uuid:queue_id>/review/", QueueReviewPage, "label_review"),
     label_page("<uuid:queue_id>/labelers/", ScorecardsPage, "label_scorecards"),
     label_page("<uuid:queue_id>/gold/", GoldPage, "label_gold"),
+    label_page("<uuid:queue_id>/bulk/", BulkPage, "label_bulk"),
     label_page("<uuid:queue_id>/agreement/", AgreementPage, "label_agreement"),
     label_page("<uuid:queue_id>/agreement/figures/", AgreementFigures, "label_agreement_figures"),
     label_page("<uuid:queue_id>/agreement/method/", AgreementMethod, "label_agreement_method"),

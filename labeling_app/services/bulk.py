@@ -202,7 +202,8 @@ def label_in_bulk(
         )
         labels = _write_labels(queue, bulk, chosen, actor, at)
         recount(queue=queue, item_ids=chosen.items)
-        settle(queue=queue, item_ids=chosen.items, actor=actor)
+        full = QueueItem.objects.filter(pk__in=chosen.items, label_count__gte=queue.overlap)
+        settle(queue=queue, item_ids=full.values_list("pk", flat=True), actor=actor)
         _tell(queue, bulk, labels, actor)
         record(
             actor,
@@ -248,7 +249,7 @@ def undo_bulk(*, bulk: BulkLabeling, actor: Any) -> BulkUndone:
             state__in=(QueueItem.State.LABELED, QueueItem.State.REVIEW),
             label_count__lt=queue.overlap,
         ).update(state=QueueItem.State.OPEN)
-        settle(queue=queue, item_ids=taken, actor=actor)
+        _settle_what_is_left(queue, taken, actor)
         rewind(queue=queue, item_ids=taken)
         current.undone_at, current.undone_by = at, actor
         current.save(update_fields=["undone_at", "undone_by"])
@@ -363,6 +364,16 @@ def _tell(
     for label, example in labels:
         facts = {"label": label, "annotator": actor.get_username(), "value": bulk.value, "bulk": str(bulk.pk)}
         label_submitted.send(LabelingQueue, queue=queue, example_id=example, actor=actor, facts=facts)
+
+
+def _settle_what_is_left(queue: LabelingQueue, item_ids: Sequence[int], actor: Any) -> None:
+    """Settle items that have labels of others; of those without any nothing is left that could say something."""
+    labeled = set(Label.objects.filter(item__in=item_ids).values_list("item", flat=True))
+    bare = [item for item in item_ids if item not in labeled]
+    Consensus.objects.filter(item__in=bare).update(
+        value=None, confidence=None, agreement=None, label_count=0, computed_at=now()
+    )
+    settle(queue=queue, item_ids=labeled, actor=actor)
 
 
 def _decided_since(item_ids: Sequence[int], since: datetime) -> set[int]:
