@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from datasets_app.domain.roles import Action
 from labeling_app.console.base import QueuePage
 from labeling_app.console.form import queue_form
+from labeling_app.errors import LabelerPaused
 from labeling_app.models import LabelingSession
 from labeling_app.services.assigning import require_labeler
 
@@ -26,7 +28,10 @@ class LabelConsole(QueuePage):
 
     def load(self, **kwargs: Any) -> None:
         self.title = self.queue.name
-        require_labeler(self.person, self.queue)
+        with suppress(
+            LabelerPaused
+        ):  # the page itself tells this, and what waits in the browser is not out of reach
+            require_labeler(self.person, self.queue)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         get_token(self.request)  # sets the cookie that the page's requests are signed with

@@ -143,9 +143,13 @@ def ticket(n: int) -> dict[str, Any]:
     }
 
 
-def ticket_type() -> ExampleType:
+def ticket_type(name: str = "support_ticket") -> ExampleType:
+    """Return a type with every kind of control, made when it is asked for the first time."""
+    found = ExampleType.objects.filter(name=name).first()
+    if found is not None:
+        return found
     example_type = ExampleType(
-        name="support_ticket",
+        name=name,
         title="Support ticket",
         input_schema=TICKET_INPUT,
         output_schema=TICKET_OUTPUT,
@@ -154,9 +158,8 @@ def ticket_type() -> ExampleType:
     return save_type(example_type=example_type, actor=None)
 
 
-def ticket_queue(name: str, count: int = 6, **options: Any) -> LabelingQueue:
-    found = ExampleType.objects.filter(name="support_ticket").first() or ticket_type()
-    dataset: Dataset = create_dataset(name=name, actor=None, default_type=found)
+def ticket_queue(name: str, count: int = 6, of_type: str = "support_ticket", **options: Any) -> LabelingQueue:
+    dataset: Dataset = create_dataset(name=name, actor=None, default_type=ticket_type(of_type))
     bulk_upsert(branch=dataset.main, documents=[ticket(n) for n in range(1, count + 1)], actor=None)
     return create_queue(dataset=dataset, name=name, actor=None, options=QueueOptions(**options))
 

@@ -10,7 +10,9 @@ from playwright.sync_api import Page, expect
 from datasets_app.models import Example, ExampleType
 from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import save_type
-from labeling_app.models import LabelHistory
+from goldenproject.kit.clock import now
+from labeling_app.models import LabelerStanding, LabelHistory
+from labeling_app.services.queues import set_queue_state
 from tests.browser.conftest import PASSWORD, Visitor
 from tests.browser.labeling_scene import (
     MESSAGE,
@@ -192,7 +194,7 @@ def test_labeling__example_changed_under_the_hands__is_shown_and_the_answer_kept
     console.press("4", "y", "Enter")
     expect(page.get_by_text("The example was changed after it was given to you")).to_be_visible()
     expect(page.locator("#lc-name")).to_have_text(first)
-    expect(page.locator(".lc-change del")).to_have_text("Friday")
+    expect(page.get_by_role("region", name="What changed").locator("del")).to_have_text("Friday")
     expect(page.locator(".lc-change ins")).to_have_text("Monday")
     expect(page.get_by_role("radio", name="urgent")).to_be_checked()
     one.shot("example-changed")
@@ -216,14 +218,14 @@ def test_labeling__type_changed_under_the_hands__what_still_fits_is_kept(
     visitor: Callable[..., Visitor],
 ) -> None:
     labeler = made("labeler", "labeler")
-    queue = ticket_queue("reshaped")
+    queue = ticket_queue("reshaped", of_type="reshaped_ticket")
     one = visitor("labeling-type")
     one.complaints = Tolerated("409 (Conflict)")
     one.sign_in("labeler")
     console = Labeling(one, queue)
     page = console.open()
     first = console.shown
-    example_type = ExampleType.objects.get(name="support_ticket")
+    example_type = ExampleType.objects.get(name="reshaped_ticket")
     properties = {**TICKET_OUTPUT["properties"], "priority": {"enum": ["soon", "later"], "title": "Priority"}}
     example_type.output_schema = {**TICKET_OUTPUT, "properties": properties}
     save_type(example_type=example_type, actor=None)
@@ -238,3 +240,37 @@ def test_labeling__type_changed_under_the_hands__what_still_fits_is_kept(
     expect(page.locator("#lc-name")).not_to_have_text(first)
     console.wait_sent()
     assert stored(queue, labeler) == {first: {"priority": "soon", "refund": False}}
+
+
+def test_labeling__paused_or_closed__is_said_with_what_to_do(visitor: Callable[..., Visitor]) -> None:
+    labeler = made("labeler", "labeler")
+    paused, closed = ticket_queue("pausing"), ticket_queue("closing")
+    LabelerStanding.objects.create(
+        queue=paused, labeler=labeler, paused_at=now(), pause_reason="3 of 10 checks were right."
+    )
+    set_queue_state(queue=closed, state="closed", actor=None)
+    one = visitor("labeling-states")
+    one.complaints = Tolerated("409 (Conflict)", "403 (Forbidden)")
+    one.sign_in("labeler")
+    one.go(f"/admin/label/{paused.pk}/")
+    expect(one.page.get_by_role("heading", name="You are paused in this queue")).to_be_visible()
+    one.shot("paused")
+    one.go(f"/admin/label/{closed.pk}/")
+    expect(one.page.get_by_role("heading", name="This queue is not open")).to_be_visible()
+    one.shot("closed")
+    one.page.get_by_role("link", name="Back to the queues").click()
+    one.page.wait_for_url("**/admin/label/")
+
+
+def test_labeling__a_second_tab__says_where_the_first_is(visitor: Callable[..., Visitor]) -> None:
+    made("labeler", "labeler")
+    queue = ticket_queue("two-tabs")
+    one = visitor("labeling-tabs")
+    one.sign_in("labeler")
+    Labeling(one, queue).open()
+    second = one.page.context.new_page()
+    second.goto(f"{one.site}/admin/label/{queue.pk}/")
+    expect(second.get_by_role("heading", name="You label in another tab")).to_be_visible()
+    second.get_by_role("button", name="Label here").click()
+    expect(second.locator("#lc-main")).to_be_visible()
+    expect(one.page.get_by_role("heading", name="You label in another tab")).to_be_visible()

@@ -1,12 +1,13 @@
 // The labeling console: one example at a time, the next ones in hand, answers on their way behind one's back.
 
-import { changedBanner, lostBanner, notes, suggestionCard } from "./console_banners.js";
+import { changedBanner, changesCard, lostBanner, notes, suggestionCard } from "./console_banners.js";
 import { announce, answerText, same, uuid } from "./console_dom.js";
 import { makeClock, paceOf } from "./console_clock.js";
 import { askFlag, askSkip, showRecent } from "./console_dialogs.js";
 import { makeDrafts } from "./console_drafts.js";
 import { makeFind } from "./console_find.js";
 import { makeForm } from "./console_form.js";
+import { makeHabits } from "./console_habits.js";
 import { listen, showKeys } from "./console_keys.js";
 import { makeOutbox } from "./console_outbox.js";
 import { makeQueue } from "./console_queue.js";
@@ -26,7 +27,7 @@ const POLL_MS = 20000;
 const { request } = makeTransport({ api: config.api, csrfCookie: config.csrf_cookie });
 const clock = makeClock();
 const find = makeFind({ place: at("lc-find"), area: () => at("lc-view") });
-const preferences = { get: (name) => localStorage.getItem(`golden-labeling.${config.person}.${name}`), set: (name, value) => localStorage.setItem(`golden-labeling.${config.person}.${name}`, value) };
+const habits = makeHabits({ person: config.person, queueId: config.queue, pick: at("lc-pick"), side: at("lc-instructions") });
 const durations = [];
 const work = new Map(); // lease → {ms, banner} of examples that were set aside or came back
 const given = []; // answers of this page, newest first: {key, label, lease, name, value, at, task, skipped}
@@ -36,10 +37,10 @@ let shape = config.form; // what the form is made of
 let digest = null; // of the type that `shape` belongs to
 let shown = null; // the task that is drawn
 let accepted; // the suggestion that was taken over
-let pickSubmits = preferences.get("pick") === "1";
 let wantsUndo = "";
 let blocked = "";
-let mine = 0;
+let mine = 0; // answers given since the page was loaded
+let begun = null; // how far it was then
 
 const outbox = makeOutbox({
   person: config.person,
@@ -87,7 +88,8 @@ async function show(task) {
   at("lc-main").hidden = false;
   at("lc-state").hidden = true;
   at("lc-name").textContent = nameOf(task);
-  at("lc-view").replaceChildren(drawExample(task.input, shape.input_view));
+  const { changes } = work.get(task.lease) || {};
+  at("lc-view").replaceChildren(...(changes ? [changes()] : []), drawExample(task.input, shape.input_view));
   at("lc-view").scrollTop = 0;
   at("lc-answer-scroll").scrollTop = 0;
   at("lc-draft").textContent = "";
@@ -108,7 +110,6 @@ function makeTheForm() {
   form = makeForm({ controls: shape.controls, keys: shape.keys, fieldPath: shape.field_path, changed });
   at("lc-form").replaceChildren(form.element);
   at("lc-pick").hidden = !form.onePick();
-  drawPick();
 }
 
 /** What is there to begin with: what was typed before, the answer that was taken back, the one that is there. */
@@ -129,7 +130,7 @@ function drawBanner(task) {
 function drawSuggestions(task) {
   const place = at("lc-suggestions");
   place.hidden = !task.suggestions.length;
-  place.replaceChildren(...task.suggestions.slice(0, 3).map((one, index) => suggestionCard(one, { key: index ? "" : shape.keys.accept, accept: acceptSuggestion, edit: takeOver })));
+  place.replaceChildren(...task.suggestions.slice(0, 3).map((one, index) => suggestionCard(one, { key: index ? "" : shape.keys.accept, names: names(), accept: acceptSuggestion, edit: takeOver })));
 }
 
 function nothing() {
@@ -158,13 +159,14 @@ function lookAgain() {
   queue.fill();
 }
 
+const names = () => shape.controls.map((control) => control.path.at(-1)); // of the answer's fields, in order
 const nameOf = (task) => task.external_id || `Example ${task.example.slice(0, 8)}`;
 
 // --- answering ----------------------------------------------------------------------------------------------------
 function changed({ picked = false }) {
   if (!shown) return;
   clock.touch();
-  if (picked && pickSubmits && form.onePick()) {
+  if (picked && habits.pickSubmits() && form.onePick()) {
     submit();
     return;
   }
@@ -183,7 +185,7 @@ function submit() {
   mine += 1;
   leave(task, "submit", body);
   announce(`Saved. ${queue.current() ? "Next example." : ""}`);
-  toast(at("lc-toast"), `${answerText(value, 60)}: saved`, ["Undo", undo]);
+  toast(at("lc-toast"), `Saved: ${answerText(value, 60, names())}`, ["Undo", undo]);
 }
 
 function skip() {
@@ -268,10 +270,10 @@ async function takeBack(answer) {
 }
 
 /** An answer that was not stored comes back into the form, with its example. */
-async function bringBack(record, task, { input, content_hash: hash, banner } = {}) {
+async function bringBack(record, task, { input, content_hash: hash, banner, changes } = {}) {
   const { value, confidence, notes } = record.body;
   if (value !== undefined) drafts.keep({ item: record.item, lease: record.lease }, { value, confidence, notes });
-  work.set(record.lease, { ms: record.body.duration_ms || 0, banner });
+  work.set(record.lease, { ms: record.body.duration_ms || 0, banner, changes });
   if (task) queue.putFirst({ ...task, input: input ?? task.input, content_hash: hash ?? task.content_hash, mine: null });
   else if (!(await queue.recover(record.lease))) queue.fill();
 }
@@ -291,7 +293,7 @@ async function ownAnswers() {
 
 async function recent() {
   try {
-    showRecent({ answers: await ownAnswers(), undo: (answer) => undo(given.find((one) => one.key && one.key === answer.key) || answer) });
+    showRecent({ answers: await ownAnswers(), names: names(), undo: (answer) => undo(given.find((one) => one.key && one.key === answer.key) || answer) });
   } catch (error) {
     failed(error);
   }
@@ -330,7 +332,7 @@ async function trouble(record) {
   if (error.code === "example_changed") {
     const before = task ? task.input : record.input;
     const { input, content_hash: hash } = error.details;
-    await bringBack(record, task, { input, content_hash: hash, banner: () => changedBanner(before, input, shape.input_view) });
+    await bringBack(record, task, { input, content_hash: hash, banner: changedBanner, changes: before === undefined ? null : () => changesCard(before, input, shape.input_view) });
   } else if (error.code === "type_changed") {
     await reshape(error.details.schema_digest || null);
     const [kept, lost] = fitting(shape.controls, record.body.value);
@@ -342,6 +344,7 @@ async function trouble(record) {
     await bringBack(record, task);
     if (form && shown && shown.lease === record.lease) form.tellServer(error.details.violations || []);
   }
+  toast(at("lc-toast"), `Not stored yet: ${record.what}`);
   announce(error.message);
 }
 
@@ -367,7 +370,9 @@ function drawStatus() {
   const offline = outbox.offline || queue.unreached || !navigator.onLine;
   const signedOut = outbox.signedOut || queue.signedOut;
   drawConnection(at("lc-net"), { waiting: waiting.length, offline, signedOut, stored: outbox.safe() });
-  drawProgress(at("lc-progress"), { progress: queue.progress, mine: Math.max(mine, queue.progress ? queue.progress.mine : 0), perHour: paceOf(durations), waiting: waiting.filter((one) => one.kind === "submit").length });
+  const { progress } = queue;
+  begun = begun || (progress && { mine: progress.mine, labels: progress.labels });
+  drawProgress(at("lc-progress"), { progress, mine: mine + (begun ? begun.mine : 0), perHour: paceOf(durations), there: mine + (begun ? begun.labels : 0) });
   at("lc-signed-out").hidden = !signedOut;
   drawTroubles(at("lc-troubles"), outbox.troubles(), { again: (record) => outbox.again(record.key), settle: (record) => outbox.settle(record.key) });
   if (!shown && !blocked) nothing();
@@ -401,26 +406,6 @@ async function stop() {
   location.assign(config.home_url);
 }
 
-function togglePick() {
-  if (!form || !form.onePick()) return;
-  pickSubmits = !pickSubmits;
-  preferences.set("pick", pickSubmits ? "1" : "0");
-  drawPick();
-  announce(pickSubmits ? "A pick submits" : "A pick does not submit");
-}
-
-function drawPick() {
-  at("lc-pick").setAttribute("aria-checked", String(pickSubmits));
-}
-
-function toggleInstructions() {
-  const side = at("lc-instructions");
-  side.hidden = !side.hidden;
-  document.querySelector('[data-act="instructions"]').setAttribute("aria-expanded", String(!side.hidden));
-  preferences.set(`instructions.${config.queue}`, side.hidden ? "0" : "1");
-  if (!side.hidden) side.focus({ preventScroll: true });
-}
-
 // --- start --------------------------------------------------------------------------------------------------------
 const actions = {
   submit,
@@ -430,10 +415,10 @@ const actions = {
   recent,
   accept: () => acceptSuggestion(),
   find: find.open,
-  instructions: toggleInstructions,
+  instructions: habits.toggleInstructions,
   notes: () => shown && form.note(),
   confidence: () => shown && form.sure(),
-  pick: togglePick,
+  pick: () => form && form.onePick() && habits.togglePick(),
   help: () => showKeys({ keys: shape.keys, titles: shape.key_titles, controls: shape.controls, keysUrl: config.keys_url }),
   stop,
   recheck,
@@ -468,7 +453,6 @@ setInterval(() => {
 }, POLL_MS);
 setInterval(() => queue.unreached && navigator.onLine && queue.fill().then(drawStatus), 4000);
 
-if (preferences.get(`instructions.${config.queue}`) === "0" || !shape.instructions) at("lc-instructions").hidden = true;
 onlyHere(`golden-labeling-${config.person}-${config.queue}`, {
   here: () => {
     outbox.kick();

@@ -18,7 +18,7 @@ export function notes(sessionType, task) {
 }
 
 /** What a model or a rule would answer, who says so and how sure it is. */
-export function suggestionCard(one, { key, accept, edit }) {
+export function suggestionCard(one, { key, names, accept, edit }) {
   const take = el("button", { type: "button", class: "gd-button gd-button-small lc-accept" }, "Accept", key ? kbd(key) : null);
   const change = el("button", { type: "button", class: "gd-button gd-button-small gd-button-quiet" }, "Edit first");
   take.addEventListener("click", () => accept(one));
@@ -27,15 +27,20 @@ export function suggestionCard(one, { key, accept, edit }) {
   return el(
     "div",
     { class: "lc-suggestion" },
-    el("div", { class: "lc-suggestion-main" }, el("span", { class: "lc-suggestion-source" }, icon("lightbulb"), `Suggested by ${one.source}`, sure), el("b", {}, answerText(one.value, 200))),
+    el("div", { class: "lc-suggestion-main" }, el("span", { class: "lc-suggestion-source" }, icon("lightbulb"), `Suggested by ${one.source}`, sure), el("b", {}, answerText(one.value, 200, names))),
     el("div", { class: "gd-actions" }, take, change),
   );
 }
 
-/** The example was changed: before beside now, the answer is in the form. */
-export function changedBanner(before, now, views) {
+/** The example was changed: the answer is in the form. */
+export function changedBanner() {
   const note = el("p", {}, "The example was changed after it was given to you. Your answer is filled in and not stored yet: look again, then submit.");
-  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("published_with_changes"), el("div", {}, note, before === undefined ? null : drawChanges(before, now, views)));
+  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("published_with_changes"), note);
+}
+
+/** What changed in it, before beside now: stands above the example. */
+export function changesCard(before, now, views) {
+  return el("section", { class: "lc-changed-card", "aria-label": "What changed" }, el("h3", {}, icon("difference"), "What changed"), drawChanges(before, now, views));
 }
 
 /** The form was changed: what has no place any more can be copied. */

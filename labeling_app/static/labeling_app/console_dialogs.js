@@ -3,13 +3,13 @@
 import { answerText, el, icon, kbd } from "./console_dom.js";
 
 /** Open a dialog; returns it. `onClose` is called however it was closed. */
-export function dialog({ title, body, wide = false, side = false, onClose = null }) {
+export function dialog({ title, body, wide = false, side = false, more = null, onClose = null }) {
   const before = document.activeElement;
   const close = el("button", { type: "button", class: "lc-icon-button", "aria-label": "Close" }, icon("close"));
   const made = el(
     "dialog",
     { class: `lc-dialog${wide ? " lc-dialog-wide" : ""}${side ? " lc-dialog-side" : ""}`, "aria-labelledby": "lc-dialog-title" },
-    el("header", { class: "lc-dialog-head" }, el("h2", { id: "lc-dialog-title" }, title), close),
+    el("header", { class: "lc-dialog-head" }, el("h2", { id: "lc-dialog-title" }, title), more, close),
     el("div", { class: "lc-dialog-body" }, ...body),
   );
   close.addEventListener("click", () => made.close());
@@ -101,15 +101,15 @@ export function askFlag(done) {
   box.focus();
 }
 
-/** List one's latest answers: [{key, label, name, value, at, state}]; each may be undone. `more()` gives older ones. */
-export function showRecent({ answers, undo }) {
+/** List one's latest answers: [{key, label, name, value, at, state}]; each may be undone. */
+export function showRecent({ answers, names, undo }) {
   const rows = answers.map((answer) => {
     const button = el("button", { type: "button", class: "gd-button gd-button-small" }, icon("undo"), "Undo");
     button.setAttribute("aria-label", `Undo the answer to ${answer.name}`);
     const row = el(
       "li",
       { class: "lc-recent-row" },
-      el("div", { class: "lc-recent-main" }, el("b", {}, answerText(answer.value, 90)), el("span", { class: "gd-muted" }, answer.name)),
+      el("div", { class: "lc-recent-main" }, el("b", {}, answerText(answer.value, 140, names)), el("span", { class: "gd-muted" }, answer.name)),
       el("span", { class: "gd-muted gd-nowrap" }, answer.state || timeText(answer.at)),
       button,
     );

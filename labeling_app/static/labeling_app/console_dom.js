@@ -61,10 +61,15 @@ export function scalarText(value) {
   return typeof value === "number" ? numberText(value) : String(value);
 }
 
-/** An answer in one line: "A", or "tier: A · confidence: 0.8". */
-export function answerText(value, most = 140) {
-  const text = line(value);
+/** An answer in one line: "A", or "tier: A · confidence: 0.8"; its fields in the order of `names`. */
+export function answerText(value, most = 140, names = []) {
+  const text = line(names.length && value && typeof value === "object" && !Array.isArray(value) ? ordered(value, names) : value);
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}
+
+function ordered(value, names) {
+  const first = names.filter((name) => Object.hasOwn(value, name));
+  return Object.fromEntries([...first, ...Object.keys(value).filter((name) => !first.includes(name))].map((name) => [name, value[name]]));
 }
 
 function line(value) {

@@ -42,13 +42,18 @@ export function makeForm({ controls, keys, fieldPath, changed }) {
     if (active) active.element.classList.remove("lc-active");
     active = part;
     if (active && all.length > 2) active.element.classList.add("lc-active");
-    for (const one of flat) one.element.classList.toggle("lc-keys-off", [...one.keys.keys()].some((key) => !reaches(one, key)));
+    for (const one of flat) one.element.classList.toggle("lc-keys-off", [...one.keys.keys()].some((key) => receiver(key) !== one));
   }
 
-  /** Tell whether a key that is pressed now goes to this control. */
-  function reaches(part, key) {
-    if (part === active) return true;
-    return !(active && active.keys.has(key)) && !flat.some((other) => other !== part && other.keys.has(key));
+  /**
+   * The control that a key goes to now: the active one, or else the only other that has it. A digit leaves a control
+   * with keys of its own for no other: a slip must not answer what nobody looks at.
+   */
+  function receiver(key) {
+    if (active && active.keys.has(key)) return active;
+    if (active && active.keys.size && /^[0-9]$/.test(key)) return null;
+    const others = flat.filter((part) => part !== active && part.keys.has(key));
+    return others.length === 1 ? others[0] : null;
   }
 
   /** After a pick the keys go to the next control that must be answered and is not. */
@@ -127,12 +132,10 @@ export function makeForm({ controls, keys, fieldPath, changed }) {
     return flat.filter(fits).sort((a, b) => b.control.path.length - a.control.path.length)[0] || flat[0];
   }
 
-  /** Return what a key does in the form, or null: in the active control first, then where it is the only one. */
+  /** Return what a key does in the form, or null. */
   form.keyAction = (key) => {
-    if (active && active.keys.has(key)) return active.keys.get(key);
-    const others = all.filter((part) => part !== active && part !== sure && part.keys.has(key));
-    const letters = others.length > 1 ? [] : others;
-    return letters.length ? letters[0].keys.get(key) : null;
+    const part = receiver(key);
+    return part ? part.keys.get(key) : null;
   };
 
   form.sure = () => {

@@ -68,7 +68,7 @@ export function listen({ keys, actions, form }) {
 /** Show all keys; `controls` are those of the form, as the server gives them. */
 export function showKeys({ keys, titles, controls, keysUrl }) {
   const rows = Object.entries(titles).map(([action, title]) => [keys[action], title]);
-  const options = [].concat(...pickable(controls).map((control) => control.options.filter((o) => o.key).map((o) => [o.key, o.title, control.title])));
+  const options = pickable(controls).map((control) => section(control.title, control.options.filter((o) => o.key).slice(0, 24).map((o) => [o.key, o.title])));
   const fixed = [
     ["Ctrl ↵", "Submit from inside a box"],
     ["Esc", "Leave a box, close a panel"],
@@ -79,15 +79,8 @@ export function showKeys({ keys, titles, controls, keysUrl }) {
   dialog({
     title: "Keys",
     wide: true,
-    body: [
-      el(
-        "div",
-        { class: "lc-keys" },
-        section("Answer", options.slice(0, 30).map(([key, title]) => [key, title])),
-        el("div", {}, section("Actions", rows), section("Everywhere", fixed)),
-      ),
-      el("p", { class: "lc-dialog-foot" }, el("a", { class: "gd-link", href: keysUrl }, "Choose other keys")),
-    ],
+    more: el("a", { class: "gd-link lc-dialog-more", href: keysUrl }, "Choose other keys"),
+    body: [el("div", { class: "lc-keys" }, el("div", {}, section("Actions", rows)), el("div", {}, ...options, section("Everywhere", fixed)))],
   });
 }
 

@@ -177,7 +177,7 @@ export function makeTypeAhead(control, context) {
     if (control.kind === "class" && written && !indexed.some((one) => one.words === text)) {
       shown.push({ value: written, title: `Use “${written}”, which is new`, fresh: true });
     }
-    marked = 0;
+    marked = parts.length ? 0 : -1; // with nothing typed a stray Enter must not pick the first
     draw();
     count.textContent = parts.length ? `${found.length} of ${control.options.length}` : "";
   }
@@ -198,7 +198,7 @@ export function makeTypeAhead(control, context) {
         return row;
       }),
     );
-    if (shown.length) input.setAttribute("aria-activedescendant", `${id}-${marked}`);
+    if (shown[marked]) input.setAttribute("aria-activedescendant", `${id}-${marked}`);
     else input.removeAttribute("aria-activedescendant");
     chosen.hidden = value === undefined;
     if (value !== undefined) chosen.replaceChildren(icon("check_circle"), el("b", {}, titleOf(value)), clearButton());
@@ -237,16 +237,15 @@ export function makeTypeAhead(control, context) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (shown.length) mark(marked + (event.key === "ArrowDown" ? 1 : -1));
-    } else if (event.key === "Enter" && (input.value.trim() || value === undefined || marked > 0)) {
-      if (!shown.length) return;
+      if (shown.length) mark(Math.max(marked, event.key === "ArrowDown" ? -1 : 0) + (event.key === "ArrowDown" ? 1 : -1));
+    } else if (event.key === "Enter" && shown[marked]) {
       event.preventDefault();
       event.stopPropagation();
-      pick(shown[marked].value);
+      if (!event.repeat) pick(shown[marked].value);
     } else if (digits && /^[0-9]$/.test(event.key) && shown[(Number(event.key) + 9) % 10]) {
       event.preventDefault();
       event.stopPropagation();
-      pick(shown[(Number(event.key) + 9) % 10].value);
+      if (!event.repeat) pick(shown[(Number(event.key) + 9) % 10].value);
     }
   });
 

@@ -2,11 +2,12 @@
 
 import { el, icon, numberText, plural, spanText } from "./console_dom.js";
 
-/** Draw the figures at the top. `mine` counts this session's answers, those on their way included. */
-export function drawProgress(place, { progress, mine, perHour, waiting }) {
+/** Draw the figures at the top. `mine` counts this session's answers, those on their way included;
+ * `there` is how many labels there are at least: the server's figure may be some seconds old. */
+export function drawProgress(place, { progress, mine, perHour, there: known }) {
   const pace = perHour ?? (progress && progress.per_hour);
   const wanted = progress ? progress.labels_wanted : null;
-  const there = wanted === null ? null : Math.min(wanted, progress.labels + waiting);
+  const there = wanted === null ? null : Math.min(wanted, Math.max(progress.labels, known));
   const left = wanted === null ? null : Math.max(0, wanted - there);
   const share = wanted ? there / wanted : 0;
   const bar = el("progress", { class: "lc-bar", max: 100, value: Math.round(share * 100), "aria-label": "Progress of the queue" });

@@ -5,6 +5,7 @@ import { el, numberText, plural, same } from "./console_dom.js";
 const LONG = 90; // characters from which a text is a paragraph
 const OPEN_ENTRIES = 12; // of a nested value that is drawn open
 const MOST_COLUMNS = 6;
+const AROUND = 160; // characters around a change
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const isScalar = (value) => value === null || typeof value !== "object";
@@ -151,5 +152,8 @@ function marked(value, other, view, tag) {
   let end = 0;
   while (end < words.length - start && end < theirs.length - start && words.at(-1 - end) === theirs.at(-1 - end)) end += 1;
   const middle = words.slice(start, words.length - end).join("");
-  return el("span", { class: "lc-prose" }, words.slice(0, start).join(""), middle ? el(tag, {}, middle) : null, words.slice(words.length - end).join(""));
+  const before = words.slice(0, start).join("");
+  const after = words.slice(words.length - end).join("");
+  const cut = [before.length > AROUND ? `… ${before.slice(-AROUND)}` : before, after.length > AROUND ? `${after.slice(0, AROUND)} …` : after];
+  return el("span", { class: "lc-prose" }, cut[0], middle ? el(tag, {}, middle) : null, cut[1]);
 }
