@@ -20,6 +20,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "guide"
 _ORDER = (
     "getting-started",
     "curating",
+    "labeling",
     "example-types",
     "versions",
     "how-versions-work",

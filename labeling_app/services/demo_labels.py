@@ -36,12 +36,10 @@ _KEYWORDS = {
 }
 _INSTRUCTIONS = """What is the message about? Choose **one** topic.
 
-| topic | it is about |
-|---|---|
-| billing | money: invoices, charges, refunds, plans |
-| delivery | where a parcel is, and when it comes |
-| account | signing in, passwords, personal data |
-| technical | something in the product does not work |
+- **billing**: invoices, charges, refunds, plans
+- **delivery**: where a parcel is, and when it comes
+- **account**: signing in, passwords, personal data
+- **technical**: something in the product does not work
 
 When two fit, take the one that the writer wants *done* something about. A message that makes no sense: skip it.
 """
