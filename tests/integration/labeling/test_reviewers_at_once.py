@@ -1,0 +1,77 @@
+"""Reviewers and labelers at the same moment: one decision counts, the other is told; nothing waits for ever."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+
+from datasets_app.models import Example
+from labeling_app.errors import AlreadyDecided
+from labeling_app.models import LabelHistory, LabelingQueue, Review
+from labeling_app.services.reviewing import decide
+from labeling_app.services.settling import settle, unadopt
+from labeling_app.services.verifying import verify_labels
+from tests.integration.labeling.labeling_data import answer, at_once
+from tests.integration.labeling.settling_data import person
+from tests.integration.labeling.test_at_once import made_queue, people
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+
+def _disputed(rows: int) -> tuple[LabelingQueue, list[Review]]:
+    queue = made_queue(rows, overlap=2)
+    first, second = people(2)
+    for _ in range(rows):
+        answer(queue, first, "fees")
+        answer(queue, second, "refund")
+    return queue, list(Review.objects.order_by("pk"))
+
+
+def _reviewers(count: int) -> list[Any]:
+    made = [person(f"reviewer-{number}") for number in range(1, count + 1)]
+    for one in made:
+        one.groups.add(Group.objects.get(name="reviewer"))
+    return made
+
+
+def test_decide__six_reviewers_at_once__one_decides_and_the_others_are_told() -> None:
+    _, (review,) = _disputed(1)
+    answers = ["fees", "refund"] * 3
+    found = at_once(
+        *(
+            lambda one=one, value=value: decide(
+                review_id=review.pk, actor=one, outcome="adopted", value={"label": value}
+            )
+            for one, value in zip(_reviewers(6), answers, strict=True)
+        )
+    )
+    kinds = Counter(type(one).__name__ for one in found)
+    assert kinds == {"Review": 1, "AlreadyDecided": 5}
+    assert {type(one) for one in found if isinstance(one, Exception)} == {AlreadyDecided}
+    review.refresh_from_db()
+    assert Example.objects.get().expected_output == review.value
+    assert LabelHistory.objects.filter(event="adopted").count() == 1
+    assert verify_labels(deep=True).errors == []
+
+
+def test_decide__while_all_is_settled_and_taken_back__nobody_waits_for_ever() -> None:
+    queue, reviews = _disputed(8)
+    ids = [review.item_id for review in reviews]
+    (reviewer,) = _reviewers(1)
+
+    def decide_all() -> None:
+        for review in reversed(reviews):
+            decide(review_id=review.pk, actor=reviewer, outcome="adopted", value={"label": "fees"})
+
+    found = at_once(
+        decide_all,
+        lambda: [settle(queue=queue, item_ids=reversed(ids), actor=None) for _ in range(4)],
+        lambda: [unadopt(queue=queue, item_ids=ids, actor=None) for _ in range(4)],
+    )
+    assert [one for one in found if isinstance(one, Exception)] == []
+    adopted = Example.objects.exclude(expected_output=None).count()
+    assert adopted == Review.objects.filter(outcome="adopted").count()
+    assert verify_labels(deep=True).errors == []
