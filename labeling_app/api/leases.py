@@ -11,9 +11,10 @@ from rest_framework.response import Response
 from datasets_app.api.base import operation
 from datasets_app.domain.roles import Action
 from datasets_app.services import access
-from labeling_app.api.base import IDEMPOTENCY_KEY, QueueView, own_session
+from labeling_app.api.base import IDEMPOTENCY_KEY, QueueView, session_of_lease
 from labeling_app.api.sessions import tasks_or_why
 from labeling_app.api.shapes import FlagBody, LabelBody, SkipBody, SubmitBody, SubmittedTasksOut, TaskAnswer
+from labeling_app.models import LabelingSession
 from labeling_app.services.leasing import release
 from labeling_app.services.submitted import Submitted
 from labeling_app.services.submitting import flag, save_draft, skip, submit_label
@@ -26,12 +27,18 @@ class AnsweringView(QueueView):
     actions = {"POST": Action.LABEL}
 
     def answer(self, lease: uuid.UUID, submitted: Submitted, body: dict[str, Any]) -> Response:
-        session = own_session(self.request.user, leases=lease)
+        session = session_of_lease(self.request.user, lease)
         told = submitted.document()
         # what became of the item would tell a labeler which examples are hidden checks
-        if session.queue is None or not access.may(self.request.user, Action.REVIEW, session.queue.dataset):
+        if not self._may_review(session):
             told["item_state"] = None
         return Response({"submitted": told, **tasks_or_why(session, count=body["next"], hold=body["hold"])})
+
+    def _may_review(self, session: LabelingSession) -> bool:
+        user = self.request.user
+        if session.queue_id is None or not access.may_somewhere(user, Action.REVIEW):
+            return False
+        return session.queue is not None and access.may(user, Action.REVIEW, session.queue.dataset)
 
 
 class SubmitView(AnsweringView):

@@ -16,7 +16,7 @@ from goldenproject.kit.errors import Conflict, Forbidden
 from labeling_app.api.base import QueueView
 from labeling_app.api.shapes import HeldOut, NextBody, SessionBody, SessionOut, TasksOut
 from labeling_app.console.form import queue_form
-from labeling_app.models import LabelingSession
+from labeling_app.models import LabelingQueue, LabelingSession
 from labeling_app.services.leasing import heartbeat, next_examples
 from labeling_app.services.queues import progress_of
 from labeling_app.services.sessions import end_session, start_session
@@ -89,7 +89,11 @@ def pace(session: LabelingSession) -> dict[str, Any]:
     """Return how far the labeler and the queue are; the queue's part is as old as its cache."""
     seconds = (now() - session.started_at).total_seconds()
     per_hour = session.examples_labeled / seconds * 3600 if session.examples_labeled and seconds > 0 else None
-    progress = progress_of(session.queue) if session.queue is not None else None
+    progress = None
+    if session.queue_id is not None:
+        # its fields are read only when the figures are worked out anew
+        queue = LabelingQueue.from_db("default", ["id"], [session.queue_id])
+        progress = progress_of(queue)
     return {
         "mine": session.examples_labeled,
         "seconds": round(seconds, 1),

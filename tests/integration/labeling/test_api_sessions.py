@@ -337,5 +337,5 @@ def test_next_and_submit__cost_few_queries(labeler: Api, queue: LabelingQueue) -
         (task,) = taken(labeler, session)
     with CaptureQueriesContext(connection) as submitting:
         submitted(labeler, task, key=str(uuid.uuid4()))
-    assert len(taking) <= 13
-    assert len(submitting) <= 31
+    assert len(taking) <= 10
+    assert len(submitting) <= 20
