@@ -12,7 +12,7 @@ All is vectorised: sums over units, never a loop over ratings.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -69,7 +69,7 @@ def percent_agreement(ratings: Ratings | RatingTable) -> Coefficient:
     return _coefficient(table, float(shares.mean()), (low, high))
 
 
-def cohen_kappa(a: Mapping[Hashable, Any], b: Mapping[Hashable, Any]) -> Coefficient:
+def cohen_kappa(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Coefficient:
     """Return Cohen's kappa (1960) of two raters, each {unit: class}, over the units that both rated.
 
     Interval: the large-sample standard error of Fleiss, Cohen and Everitt (1969); where all agree, see `_all_agree`.

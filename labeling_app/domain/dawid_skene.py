@@ -133,13 +133,15 @@ def _maximised(
         # of a rater who never met a class nothing is known: all answers alike
         rates = np.where(totals > 0, counts / np.where(totals > 0, totals, 1), 1 / classes)
         return posterior.mean(0), rates
+    if classes == 1:
+        return np.ones(1), np.ones((raters, 1, 1))
     right, total = np.einsum("rcc->r", counts), counts.sum((1, 2))
     if errors == Errors.ONE_ACCURACY:
         right, total = np.full(raters, right.sum()), np.full(raters, total.sum())
     # as if each rater had been right once and wrong once more, so that nobody is infallible
     accuracy = ((right + 1) / (total + 2))[:, None, None]
     same = np.eye(classes, dtype=bool)
-    return np.full(classes, 1 / classes), np.where(same, accuracy, (1 - accuracy) / max(1, classes - 1))
+    return np.full(classes, 1 / classes), np.where(same, accuracy, (1 - accuracy) / (classes - 1))
 
 
 def _expected(given: Any, prior: FloatArray, confusion: FloatArray) -> tuple[FloatArray, float]:

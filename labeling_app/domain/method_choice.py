@@ -110,7 +110,8 @@ def advise_on_classes(
         told = _accuracies(evidence)
         why = f"On {gold:,} gold examples the best methods cannot be told apart ({told}), so prediction decides. {why}"
     elif gold:
-        why = f"{gold:,} gold examples with labels are too few to decide ({MIN_GOLD} would do). {why}"
+        few = f"{gold:,} gold examples with labels are" if gold > 1 else "1 gold example with labels is"
+        why = f"{few} too few to decide ({MIN_GOLD} would do). {why}"
     return MethodAdvice(chosen, why, "gold" if by_gold else "prediction", tuple(evidence))
 
 

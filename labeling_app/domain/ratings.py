@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Ratings = Mapping[Hashable, Mapping[Hashable, Any]]
+Ratings = Mapping[Any, Mapping[Any, Any]]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labeling_app.domain.agreement import (
@@ -252,6 +252,7 @@ def test_alpha__more_classes_than_are_drawn__keeps_an_interval() -> None:
 
 
 # --- properties -----------------------------------------------------------------------------------------------------
+@settings(deadline=None, max_examples=50)
 @given(TABLES, st.randoms())
 def test_all__renamed_raters_and_units_in_another_order__are_the_same(ratings: Any, random: Random) -> None:
     names = dict(zip(range(5), random.sample(range(100, 200), 5), strict=True))
@@ -264,6 +265,7 @@ def test_all__renamed_raters_and_units_in_another_order__are_the_same(ratings: A
         assert (after.units, after.raters, after.why_none) == (before.units, before.raters, before.why_none)
 
 
+@settings(deadline=None, max_examples=50)
 @given(TABLES, st.sampled_from(list(permutations("abcd"))))
 def test_nominal__renamed_classes__are_the_same(ratings: Any, names: tuple[str, ...]) -> None:
     renamed = {u: {r: names[value] for r, value in given.items()} for u, given in ratings.items()}
@@ -273,6 +275,7 @@ def test_nominal__renamed_classes__are_the_same(ratings: Any, names: tuple[str, 
         assert after.value == (None if before.value is None else pytest.approx(before.value))
 
 
+@settings(deadline=None, max_examples=50)
 @given(TABLES)
 def test_all__any_table__value_lies_in_its_interval(ratings: Any) -> None:
     for found in all_of(ratings):
@@ -282,6 +285,7 @@ def test_all__any_table__value_lies_in_its_interval(ratings: Any) -> None:
             assert found.high <= 1
 
 
+@settings(deadline=None, max_examples=50)
 @given(TABLES)
 def test_alpha__any_table__is_one_exactly_when_all_agree(ratings: Any) -> None:
     found = krippendorff_alpha(ratings)
@@ -290,6 +294,7 @@ def test_alpha__any_table__is_one_exactly_when_all_agree(ratings: Any) -> None:
         assert (found.value > 1 - 1e-12) == perfect
 
 
+@settings(deadline=None, max_examples=50)
 @given(TABLES)
 def test_alpha__units_with_one_rating_more__is_the_same(ratings: Any) -> None:
     more = {**ratings, "alone": {0: 3}, "nobody": {}}
@@ -298,6 +303,7 @@ def test_alpha__units_with_one_rating_more__is_the_same(ratings: Any) -> None:
         assert krippendorff_alpha(more, level).value == krippendorff_alpha(ratings, level).value
 
 
+@settings(deadline=None, max_examples=50)
 @given(TABLES)
 def test_alpha__any_table__is_what_its_definition_says(ratings: Any) -> None:
     for level in LEVELS:
@@ -305,6 +311,7 @@ def test_alpha__any_table__is_what_its_definition_says(ratings: Any) -> None:
         assert found == (None if expected is None else pytest.approx(expected))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=20))
 def test_cohen_kappa__any_pair__is_symmetric(pairs: list[tuple[int, int]]) -> None:
     first = {unit: a for unit, (a, _) in enumerate(pairs)}

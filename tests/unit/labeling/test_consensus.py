@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labeling_app.domain.consensus import (
@@ -56,6 +56,7 @@ def test_weighted__a_weight_is_missing__is_refused() -> None:
         weighted(["a", "b"], [1.0])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.randoms())
 def test_majority__any_order__says_the_same(votes: list[str], random: Random) -> None:
     shuffled = list(votes)
@@ -112,12 +113,14 @@ def test_averages__no_numbers__are_refused() -> None:
             average([])
 
 
+@settings(deadline=None, max_examples=50)
 @given(NUMBERS)
 def test_averages__any_numbers__lie_between_least_and_greatest(numbers: list[int]) -> None:
     for average in (mean, median, trimmed_mean):
         assert min(numbers) <= average(numbers).value <= max(numbers)
 
 
+@settings(deadline=None, max_examples=50)
 @given(NUMBERS)
 def test_averages__shifted_numbers__shift(numbers: list[int]) -> None:
     for average in (mean, median, trimmed_mean):
