@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasets_app.domain.canonical import canonical_text
+from datasets_app.domain.canonical import canonical_text, same_json
+from datasets_app.domain.json_path import MISSING, get_path
 
 PENDING = "pending"
 
@@ -49,6 +50,23 @@ class Content:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Content:
         return cls(**document)
+
+
+# Where the provenance of an example tells which labels gave it its answer, and of which part if not of all ("field").
+LABEL_KEY = "label"
+
+
+def provenance_after_edit(provenance: dict[str, Any], before: Any, after: Any) -> dict[str, Any]:
+    """Return the provenance of an example whose output somebody edits: what labels gave and is gone is told no longer."""
+    label = provenance.get(LABEL_KEY)
+    if label is None:
+        return provenance
+    name = label.get("field") if isinstance(label, dict) else None
+    path = tuple(name.split(".")) if name else ()
+    old, new = (get_path(output, path) for output in (before, after))
+    if old is new or (MISSING not in (old, new) and same_json(old, new)):
+        return provenance
+    return {key: value for key, value in provenance.items() if key != LABEL_KEY}
 
 
 REDACTED_KEY = "redacted"

@@ -1,6 +1,7 @@
 """The line of an example in an exported JSONL file, made from its canonical text.
 
-A line is {"id", "input", "output", "labels", "metadata"}; labels and metadata are left out where they are empty.
+A line is {"id", "input", "output", "labels", "metadata", "provenance"}; the last three are left out where they are empty.
+Provenance tells how an answer came about ({"label": {"origin": "unanimous", …}}).
 Most texts are flat enough to be cut and joined without being parsed; the others are parsed. Both ways give the same JSON.
 """
 
@@ -20,9 +21,10 @@ from datasets_app.domain.json_path import MISSING, get_path
 
 _NO_CLASS = "null"
 # Canonical keys are sorted. Without braces inside the parts, a part ends at the next brace: no string can fake that.
+# Provenance holds objects one deep; a brace in a string of it cannot be taken for its end, because no bare quote follows.
 _FLAT = re.compile(
     r'\{("input":\{[^{}]*\})(,"labels":\{[^{}]*\})?(,"metadata":\{[^{}]*\})?(,"output":(\{[^{}]*\}))'
-    r'(?:,"provenance":\{[^{}]*\})?(?:,"source":"[^"\\]*")?(?:,"status":"([a-z]+)")?,"type":"([^"\\]*)"\}'
+    r'(,"provenance":\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})?(?:,"source":"[^"\\]*")?(?:,"status":"([a-z]+)")?,"type":"([^"\\]*)"\}'
 )
 # An integer as long as this may stand for a double (canonical JSON writes 1e17 so); a reader must get the double.
 _LONG_DIGITS = re.compile(r"[0-9]{16}")
@@ -64,12 +66,12 @@ class LineMaker:
         flat = _FLAT.fullmatch(text)
         if flat is None or (long_digits and _LONG_DIGITS.search(text) is not None):
             return self._parsed(id_json, text)
-        input_, labels, metadata, output_, output, status, type_name = flat.groups()
+        input_, labels, metadata, output_, output, provenance, status, type_name = flat.groups()
         line_format = self._formats.get(type_name, _PLAIN)
         if line_format.restore_input is not None or line_format.restore_output is not None:
             return self._parsed(id_json, text)
         class_key = class_of(orjson.loads(output), line_format.class_path) if self._with_classes else None
-        made = f'{{"id":{id_json},{input_}{output_}{labels or ""}{metadata or ""}}}'
+        made = f'{{"id":{id_json},{input_}{output_}{labels or ""}{metadata or ""}{provenance or ""}}}'
         return Line(made, type_name, status or PENDING, class_key)
 
     def _parsed(self, id_json: str, text: str) -> Line | None:
@@ -85,7 +87,7 @@ class LineMaker:
         if line_format.restore_output is not None:
             output = line_format.restore_output(output)
         line = {"input": input_, "output": output}
-        for name in ("labels", "metadata"):
+        for name in ("labels", "metadata", "provenance"):
             if document.get(name):
                 line[name] = document[name]
         body = orjson.dumps(line).decode()

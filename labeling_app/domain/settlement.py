@@ -50,10 +50,21 @@ def verdict(
 
 
 def label_provenance(
-    *, origin: str, labels: int, agreement: float | None, method: str | None, queue: str
+    *,
+    origin: str,
+    labels: int,
+    agreement: float | None,
+    method: str | None,
+    queue: str,
+    field_path: str = "",
 ) -> dict[str, Any]:
-    """Return what an example tells of where its answer comes from; it is content, so it names no person."""
+    """Return what an example tells of where its answer comes from; it is content, so it names no person.
+
+    `field` is there where only a part of the output was asked for.
+    """
     told: dict[str, Any] = {"origin": origin, "labels": labels, "queue": queue}
+    if field_path:
+        told["field"] = field_path
     if agreement is not None:
         told["agreement"] = round(agreement, 4)
     if method is not None:

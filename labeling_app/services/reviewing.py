@@ -216,6 +216,7 @@ def _adopt(
                     agreement=agreement,
                     method=None,
                     queue=queue.name,
+                    field_path=queue.field_path,
                 ),
                 status=ValidationStatus.VALIDATED,
                 validated_by=getattr(actor, "pk", None),

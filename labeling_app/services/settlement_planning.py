@@ -181,6 +181,7 @@ def _answer(queue: LabelingQueue, case: Case) -> Answer:
             agreement=value.agreement,
             method=case.consensus.method,
             queue=queue.name,
+            field_path=queue.field_path,
         ),
         status=ValidationStatus.VALIDATED if validates else None,
         note=f"{case.verdict.origin}, {value.labels} {'label' if value.labels == 1 else 'labels'}",

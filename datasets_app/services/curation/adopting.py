@@ -25,9 +25,6 @@ from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.errors import BadInput
 
-# Where the provenance of an example tells where its answer comes from.
-LABEL_KEY = "label"
-
 _COLUMNS = """
     r.example_id, r.id, r.example_type_id, r.input_data::text, r.expected_output::text,
     (r.provenance -> 'label')::text, r.validation_status, r.validated_by_id, r.validated_at, r.updated_at

@@ -12,6 +12,7 @@ import orjson
 from django.db import connection
 
 from datasets_app.domain.canonical import canonical_bytes, canonical_text
+from datasets_app.domain.content import provenance_after_edit
 from datasets_app.domain.identity import uuid_of_external_id, uuid_of_input
 from datasets_app.domain.strict_json import check_value
 from datasets_app.errors import DuplicateExample, EditConflict, UnknownExample, WorktreeClosed
@@ -149,8 +150,10 @@ def update_example(
                 "Somebody else saved this example while you had it open.",
                 hint="Compare your values with the ones that are there now and save again.",
             )
+        before = current.expected_output
         for name, value in fields.items():
             setattr(current, name, value)
+        current.provenance = provenance_after_edit(current.provenance, before, current.expected_output)
         _checked_parts(
             input=current.input_data,
             output=current.expected_output,

@@ -18,7 +18,8 @@ from datasets_app.services.curation.mapping import LINE_KEYS, CellMapper
 from datasets_app.services.curation.types import violation_dict
 from datasets_app.services.curation.upserting import PreparedExample
 
-_KNOWN_KEYS = frozenset(LINE_KEYS) | {"type"}
+# An export tells where answers came from; here they come from the file, so that is not taken over.
+_KNOWN_KEYS = frozenset(LINE_KEYS) | {"type", "provenance"}
 MAX_ID_CHARACTERS = 500
 
 

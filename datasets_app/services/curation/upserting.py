@@ -75,6 +75,10 @@ _UPDATE_CHANGED = """
     UPDATE datasets_app_example e
        SET example_type_id = g.type_id, input_data = g.input_data, expected_output = g.expected_output,
            labels = coalesce(g.labels, e.labels), metadata = coalesce(g.metadata, e.metadata),
+           provenance = CASE WHEN e.provenance ? 'label'
+               AND e.expected_output #> string_to_array(coalesce(e.provenance #>> '{label,field}', ''), '.')
+                   IS DISTINCT FROM g.expected_output #> string_to_array(coalesce(e.provenance #>> '{label,field}', ''), '.')
+               THEN e.provenance - 'label' ELSE e.provenance END,
            validation_status = CASE WHEN (e.input_data, e.expected_output, e.example_type_id)
                IS DISTINCT FROM (g.input_data, g.expected_output, g.type_id) THEN 'pending' ELSE e.validation_status END,
            updated_at = statement_timestamp()

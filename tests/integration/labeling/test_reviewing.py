@@ -68,6 +68,7 @@ def test_decide__a_label_is_adopted__example_is_validated_by_the_reviewer() -> N
         "origin": "adjudicated",
         "labels": 2,
         "queue": "tiers",
+        "field": "tier",
         "agreement": 0.0,
     }
     assert (row.validation_status, row.validated_by) == ("validated", reviewer)

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from datasets_app.models import Example
-from datasets_app.services.curation.examples import update_example
+from datasets_app.services.curation.examples import bulk_upsert, update_example
+from datasets_app.services.curation.importing import ImportOptions
 from labeling_app.domain.consensus import ConsensusValue
 from labeling_app.models import LabelHistory, Review
 from labeling_app.services.events import example_validated, labels_disagree
@@ -39,7 +40,7 @@ def test_settle__one_label_wanted__is_adopted_as_single_and_stays_pending() -> N
     row = row_of(item)
     assert row.expected_output == {"tier": "B"}
     assert row.provenance == {
-        "label": {"origin": "single", "labels": 1, "queue": "tiers", "method": "majority"}
+        "label": {"origin": "single", "labels": 1, "queue": "tiers", "field": "tier", "method": "majority"}
     }
     assert (row.validation_status, state_of(item)) == ("pending", "adopted")
     log = LabelHistory.objects.get(event="adopted")
@@ -71,6 +72,7 @@ def test_settle__two_agree__part_is_composed_into_the_rest_and_validated_when_th
         "origin": "unanimous",
         "labels": 2,
         "queue": "tiers",
+        "field": "tier",
         "agreement": 1.0,
         "method": "majority",
     }
@@ -302,3 +304,26 @@ def test_recompute_queue__method_of_the_whole_queue__items_labeled_meanwhile_are
     recompute_queue(queue=queue, actor=None)
     assert [state_of(item) for item in items] == ["adopted", "open"]
     assert row_of(items[0]).provenance["label"]["method"] == "dawid_skene"
+
+
+@pytest.mark.parametrize(
+    ("edited", "is_told"),
+    [({"tier": "B", "reasoning": "as labeled"}, True), ({"tier": "C"}, False)],
+    ids=["another part", "the labeled part"],
+)
+def test_edit__of_an_adopted_answer__provenance_tells_of_labels_only_while_they_hold(
+    edited: dict[str, Any], is_told: bool
+) -> None:
+    queue = queue_of(contacts(count=2))
+    items = [give(queue, name, "B", "B") for name in ("c1", "c2")]
+    settle(queue=queue, item_ids=[item.pk for item in items], actor=None)
+    update_example(example=row_of(items[0]), actor=person("curator"), expected_output=edited)
+    document = {"id": "c2", "input": {"title": "Engineer 2"}, "output": edited, "provenance": {"label": {}}}
+    bulk_upsert(
+        branch=queue.branch,
+        documents=[document],
+        actor=person("curator"),
+        options=ImportOptions("contact_tier"),
+    )
+    for item in items:
+        assert (row_of(item).expected_output, "label" in row_of(item).provenance) == (edited, is_told)

@@ -34,7 +34,7 @@ CONTENTS = st.builds(
     output=st.none() | VALUES | OBJECTS,
     labels=OBJECTS,
     metadata=OBJECTS,
-    provenance=OBJECTS,
+    provenance=OBJECTS | st.fixed_dictionaries({"label": OBJECTS}),
     source=st.none() | TEXTS,
     status=st.sampled_from(["pending", "validated", "rejected"]),
 )
@@ -42,7 +42,9 @@ CONTENTS = st.builds(
 
 def _expected(content: Content, id_: str) -> dict[str, Any]:
     line = {"id": id_, "input": content.input, "output": content.output}
-    line |= {name: value for name in ("labels", "metadata") if (value := getattr(content, name))}
+    line |= {
+        name: value for name in ("labels", "metadata", "provenance") if (value := getattr(content, name))
+    }
     return line
 
 
@@ -64,6 +66,15 @@ def test_line__flat_content__exact_text() -> None:
     assert (
         line.text
         == '{"id":"x","input":{"text":"a"},"output":{"label":"b"},"labels":{"l":1},"metadata":{"m":2}}'
+    )
+
+
+def test_line__answer_of_labelers__tells_where_it_comes_from() -> None:
+    content = Content("plain", {"text": "a"}, {"label": "b"}, provenance={"label": {"origin": "single"}})
+    line = LineMaker({}).line('"x"', content.text())
+    assert line is not None
+    assert line.text == (
+        '{"id":"x","input":{"text":"a"},"output":{"label":"b"},"provenance":{"label":{"origin":"single"}}}'
     )
 
 
