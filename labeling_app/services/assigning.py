@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from datasets_app.domain.roles import Action
 from datasets_app.services.access import allowed_datasets, record, require
@@ -16,7 +17,8 @@ from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
 from labeling_app.errors import LabelerPaused, NotAssigned, QueueNotOpen
-from labeling_app.models import LabelerStanding, LabelingQueue, QueueMember
+from labeling_app.models import LabelingQueue, QueueMember
+from labeling_app.services.kept_queues import FACTS
 from labeling_app.services.slots import rewind
 
 
@@ -32,22 +34,17 @@ def queues_for(person: Any) -> QuerySet[LabelingQueue]:
     )
 
 
-def facts_about(person: Any, queue: str) -> dict[str, Any]:
-    """Return annotations that tell whether `person` may label: for a row whose field `queue` is the queue's id.
+@dataclass(frozen=True)
+class Facts:
+    """What decides whether a person may label in a queue, besides their role; the columns of `kept_queues.FACTS`."""
 
-    They let the hot paths ask in the statement that locks what they need anyway; `require_labeler` reads them.
-    """
-    members = QueueMember.objects.filter(queue=OuterRef(queue))
-    paused = LabelerStanding.objects.filter(queue=OuterRef(queue), labeler=person.pk, paused_at__isnull=False)
-    return {
-        "has_members": Exists(members),
-        "is_member": Exists(members.filter(_is(person))),
-        "pause_reason": Subquery(paused.values("pause_reason")[:1]),
-    }
+    has_members: bool
+    is_member: bool
+    pause_reason: str | None
 
 
-def require_labeler(person: Any, queue: LabelingQueue, facts: Any = None) -> None:
-    """Raise unless `person` may label in this queue now. `facts`: a row with the annotations of `facts_about`.
+def require_labeler(person: Any, queue: LabelingQueue, facts: Facts | None = None) -> None:
+    """Raise unless `person` may label in this queue now. `facts` are read here unless they are given.
 
     Forbidden: no such role, or not active any more. NotAssigned: the queue is given to others. LabelerPaused, with the
     reason. Whether the queue itself is open is `require_open`.
@@ -55,14 +52,22 @@ def require_labeler(person: Any, queue: LabelingQueue, facts: Any = None) -> Non
     if not person.is_active:
         raise Forbidden("This account is not active any more.", hint="Ask an administrator.")
     require(person, Action.LABEL, queue.dataset)
-    if facts is None:
-        facts = LabelingQueue.objects.annotate(**facts_about(person, "pk")).only("pk").get(pk=queue.pk)
+    facts = facts or _facts(person, queue)
     if facts.has_members and not facts.is_member:
         raise NotAssigned(f"The queue “{queue.name}” is not assigned to you.", hint="Ask a curator.")
     if facts.pause_reason is not None:
         raise LabelerPaused(
             f"You are paused in “{queue.name}”. {facts.pause_reason}".strip(), reason=facts.pause_reason
         )
+
+
+def _facts(person: Any, queue: LabelingQueue) -> Facts:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {FACTS} FROM labeling_app_labelingqueue q WHERE q.id = %s",
+            [person.pk, person.pk, person.pk, queue.pk],
+        )
+        return Facts(*(cursor.fetchone() or (False, False, None)))
 
 
 def require_open(queue: LabelingQueue) -> None:

@@ -8,20 +8,53 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Func, OuterRef, Subquery, TextField, Value
-from django.db.models.functions import Cast
 
 from datasets_app.domain.canonical import loads_stored
-from datasets_app.models import Example
 from goldenproject.kit.errors import BadInput
 from labeling_app.errors import UnknownLease
 from labeling_app.models import LabelingQueue, Lease, QueueItem
-from labeling_app.services.assigning import facts_about, require_labeler
+from labeling_app.services.assigning import Facts, require_labeler
+from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
 
 MAX_KEY = 64
 MAX_NOTES = 10_000
 
-_ACTIVE = (Lease.State.HELD, Lease.State.SUBMITTED, Lease.State.SKIPPED)
+_LEASE = (
+    "id",
+    "session_id",
+    "slot",
+    "state",
+    "leased_at",
+    "expires_at",
+    "ended_at",
+    "content_hash",
+    "is_gold_check",
+)
+_ITEM = (
+    "id",
+    "example_id",
+    "position",
+    "open_slots",
+    "label_count",
+    "state",
+    "is_gold",
+    "assignee_id",
+    "assigned_group_id",
+)
+# Look-ups by key alone: Index Scan of the lease and of its item, one each of queue, dataset, branch, type and working row.
+_LOCK = f"""
+    SELECT set_config('golden.actor', %s, true), set_config('golden.reason', %s, true), q.id, {VERSIONS},
+           (SELECT e.input_data::text FROM datasets_app_example e
+             WHERE e.branch_id = q.branch_id AND e.example_id = i.example_id
+               AND e.example_type_id = q.example_type_id),
+           {FACTS},
+           {", ".join(f"l.{name}" for name in _LEASE)}, {", ".join(f"i.{name}" for name in _ITEM)}
+      FROM labeling_app_lease l
+      JOIN labeling_app_queueitem i ON i.id = l.item_id
+      JOIN labeling_app_labelingqueue q ON q.id = l.queue_id
+     WHERE {{which}} AND l.labeler_id = %s
+       FOR NO KEY UPDATE OF l, i
+"""
 _FREE_SLOT = """
     SELECT min(s) FROM generate_series(1, %s) s
      WHERE NOT EXISTS (SELECT 1 FROM labeling_app_lease l
@@ -47,11 +80,12 @@ class HeldLease:
     lease: Lease
     item: QueueItem
     queue: LabelingQueue
-    input_now: Any = None  # of the working row; None when it is gone
+    facts: Facts
+    input_now: Any  # of the working row; None when it is gone
 
     def require_labeler(self, labeler: Any) -> None:
         """Raise unless the labeler may label in this queue, see `assigning.require_labeler`."""
-        require_labeler(labeler, self.queue, self.lease)
+        require_labeler(labeler, self.queue, self.facts)
 
     @property
     def is_held(self) -> bool:
@@ -66,40 +100,36 @@ def locked_lease(lease_id: uuid.UUID, labeler: Any, *, to: str, or_active: bool 
 
     With `or_active` a lease that ended is replaced by the one under which the labeler has the same example now.
     """
-    lease = _locked(labeler, to, pk=lease_id)
-    if lease is None:
+    held = _locked("l.id = %s", lease_id, labeler, to)
+    if held is None:
         raise UnknownLease
-    if or_active and lease.state in (Lease.State.EXPIRED, Lease.State.RELEASED):
-        lease = _locked(labeler, to, item=lease.item_id, state__in=_ACTIVE) or lease
-    return HeldLease(lease, lease.item, lease.queue, None if lease.now is None else loads_stored(lease.now))
+    if or_active and held.lease.state in (Lease.State.EXPIRED, Lease.State.RELEASED):
+        active = "l.item_id = %s AND l.state IN ('held', 'submitted', 'skipped')"
+        held = _locked(active, held.item.pk, labeler, to) or held
+    return held
 
 
-def _locked(labeler: Any, to: str, **which: Any) -> Any:
-    row = Example.objects.filter(
-        branch=OuterRef("queue__branch"),
-        identity=OuterRef("item__example"),
-        example_type=OuterRef("queue__example_type"),
+def _locked(which: str, value: Any, labeler: Any, to: str) -> HeldLease | None:
+    me = labeler.pk
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK.format(which=which), [str(me), to, me, me, me, value, me])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    queue_id, versions, input_now, has_members, is_member, pause_reason = row[2:8]
+    queue = kept_queue(queue_id, versions)
+    item = QueueItem(queue=queue, **dict(zip(_ITEM, row[8 + len(_LEASE) :], strict=True)))
+    lease = Lease(
+        item=item, queue=queue, labeler=labeler, **dict(zip(_LEASE, row[8 : 8 + len(_LEASE)], strict=True))
     )
-    found = (
-        Lease.objects.select_for_update(of=("self", "item"), no_key=True)
-        .select_related("item", "queue__dataset", "queue__branch", "queue__example_type")
-        .annotate(
-            now=Subquery(row.annotate(text=Cast("input_data", TextField())).values("text")[:1]),
-            actor=_setting("golden.actor", str(labeler.pk)),
-            reason=_setting("golden.reason", to),
-            **facts_about(labeler, "queue_id"),
-        )
-        .filter(labeler=labeler, **which)
+    lease._state.adding = item._state.adding = False
+    return HeldLease(
+        lease,
+        item,
+        queue,
+        Facts(has_members, is_member, pause_reason),
+        None if input_now is None else loads_stored(input_now),
     )
-    lease: Any = next(iter(found), None)
-    if lease is not None:
-        lease.queue.branch.dataset = lease.queue.dataset
-    return lease
-
-
-def _setting(name: str, value: str) -> Func:
-    """A setting of this transaction, as `goldenproject.kit.audit` makes them."""
-    return Func(Value(name), Value(value), Value(True), function="set_config", output_field=TextField())
 
 
 def take_up_again(held: HeldLease, until: datetime) -> bool:

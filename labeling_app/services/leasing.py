@@ -14,16 +14,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef
 
+from datasets_app.domain.canonical import loads_stored
 from goldenproject.kit.clock import now, random_uuid
 from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
 from labeling_app.domain.gold_checks import gold_due
 from labeling_app.errors import QueueNotOpen, SessionEnded, UnknownLease
-from labeling_app.models import LabelingQueue, LabelingSession, Lease, QueueItem
-from labeling_app.services.assigning import facts_about, queues_for, require_labeler, require_open
+from labeling_app.models import LabelingQueue, LabelingSession, QueueItem
+from labeling_app.services.assigning import Facts, queues_for, require_labeler, require_open
 from labeling_app.services.gold import pick_gold
+from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
 from labeling_app.services.queue_filters import conditions
 from labeling_app.services.refreshing import ROWS_REFRESHED_AT_ONCE, refresh_queue, rows_of
 from labeling_app.services.sessions import release_of_labeler
@@ -36,9 +37,24 @@ REFRESH_AFTER_S = 15
 STARTS_OVER_EVERY = 64
 _TRIES = 5
 
-# Walks queue_item_next (queue, position, id) from where this session was. Expected plan at any size: Limit → LockRows →
-# Nested Loop (anti) → Nested Loop (left, the working row by its unique key) → Index Scan using queue_item_next; it
-# stops after the rows it wants. What does not fit the queue any more comes too, so that it can be marked.
+# `overdue` reads the first entry of lease_running_out that is still true.
+_SESSION = f"""
+    SELECT q.id, {VERSIONS}, {FACTS},
+           EXISTS (SELECT 1 FROM labeling_app_lease l
+                    WHERE l.labeler_id = s.labeler_id AND l.state = 'held' AND l.session_id = s.id),
+           EXISTS (SELECT 1 FROM labeling_app_lease l
+                    WHERE l.queue_id = q.id AND l.state = 'held' AND l.expires_at < %s AND l.session_id <> s.id),
+           s.filters::text, s.ended_at, s.served, s.seen_position, s.seen_item
+      FROM labeling_app_labelingsession s LEFT JOIN labeling_app_labelingqueue q ON q.id = s.queue_id
+     WHERE s.id = %s
+       FOR NO KEY UPDATE OF s
+"""
+# Walks queue_item_next (queue, position, id) from where this session was, and stops after the rows it wants. Expected
+# plan, whatever the sizes and however old the statistics are: Limit → LockRows → Nested Loop Left Join of Index Scan
+# using queue_item_next, with two sub-plans (Index Scan using lease_never_twice_to_one, label_once_per_annotator), and
+# Index Scan using example_once_per_branch. `IS NULL` of a sub-select with LIMIT, where NOT EXISTS would say the same,
+# because that is made into a join, for which all leases of a labeler were read. What does not fit the queue any more
+# comes too, so that it can be marked as gone.
 _CANDIDATES = """
     SELECT i.id, i.position, coalesce(e.id IS NOT NULL AND ({queue_filters}), false), {payload}
       FROM labeling_app_queueitem i {row}
@@ -47,9 +63,10 @@ _CANDIDATES = """
        AND (i.assignee_id IS NULL OR i.assignee_id = %s)
        AND (i.assigned_group_id IS NULL OR i.assigned_group_id IN
             (SELECT g.group_id FROM auth_user_groups g WHERE g.user_id = %s))
-       AND NOT EXISTS (SELECT 1 FROM labeling_app_lease l
-                        WHERE l.item_id = i.id AND l.labeler_id = %s AND l.state IN ('held', 'submitted', 'skipped'))
-       AND NOT EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %s)
+       AND (SELECT true FROM labeling_app_lease l
+             WHERE l.item_id = i.id AND l.labeler_id = %s AND l.state IN ('held', 'submitted', 'skipped')
+             LIMIT 1) IS NULL
+       AND (SELECT true FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %s LIMIT 1) IS NULL
        AND (e.id IS NULL OR ({session_filters}))
      ORDER BY i.position, i.id
      LIMIT %s
@@ -147,53 +164,62 @@ def _giving_back(session: LabelingSession) -> Iterator[None]:
 def _next(session: LabelingSession, count: int, in_hand: Collection[uuid.UUID]) -> list[Task]:
     at = now()
     with transaction.atomic():
-        current = _locked(session, at)
-        queues = _queues(current)
-        held = _prolonged(current, at, queues, in_hand, count) if current.holds else []
+        locked = _locked(session, at)
+        current, queues = locked.session, _queues(locked)
+        held = _prolonged(current, at, queues, in_hand, count) if locked.holds else []
         for queue in queues:
             if len(held) >= count:
                 break
-            if current.overdue or current.queue_id is None:
+            if locked.overdue or locked.queue is None:
                 sweep_expired(queue=queue, at=at, but=current.pk)
             held += _new(current, queue, count - len(held), at)
         return held
 
 
-def _locked(session: LabelingSession, at: datetime) -> Any:
-    """Return the session as it is, locked: two requests of one session take turns. The labeler is the caller's object.
+@dataclass
+class _Locked:
+    """A session, locked: two requests of one session take turns. With it, what decides how to go on."""
 
-    The same statement tells whether the labeler may go on, whether the session `holds` anything, and whether leases of
-    others are `overdue`.
-    """
-    held = Lease.objects.filter(state=Lease.State.HELD)
-    current = (
-        LabelingSession.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("queue__dataset", "queue__branch", "queue__example_type")
-        .annotate(
-            holds=Exists(held.filter(labeler=OuterRef("labeler"), session=OuterRef("pk"))),
-            overdue=Exists(
-                held.filter(queue=OuterRef("queue"), expires_at__lt=at).exclude(session=OuterRef("pk"))
-            ),
-            **facts_about(session.labeler, "queue_id"),
+    session: LabelingSession
+    queue: LabelingQueue | None
+    facts: Facts
+    holds: bool  # whether the session holds anything
+    overdue: bool  # whether leases of others in its queue have run out
+
+
+def _locked(session: LabelingSession, at: datetime) -> _Locked:
+    """Lock a session. Raises SessionEnded. The labeler is the object that the caller's session has."""
+    labeler = session.labeler
+    with connection.cursor() as cursor:
+        cursor.execute(_SESSION, [labeler.pk, labeler.pk, labeler.pk, at, session.pk])
+        queue_id, versions, *facts, holds, overdue, filters, ended_at, served, position, item = (
+            cursor.fetchone()
         )
-        .get(pk=session.pk)
-    )
-    if current.ended_at is not None:
+    if ended_at is not None:
         raise SessionEnded(
             "This labeling session has ended; what you have submitted is stored.", hint="Start a new one."
         )
-    current.labeler = session.labeler
-    if current.queue is not None:
-        current.queue.branch.dataset = current.queue.dataset
-    return current
+    queue = None if queue_id is None else kept_queue(queue_id, versions)
+    current = LabelingSession(
+        id=session.pk,
+        labeler=labeler,
+        queue=queue,
+        session_type=session.session_type,
+        filters=loads_stored(filters),
+        served=served,
+        seen_position=position,
+        seen_item=item,
+    )
+    return _Locked(current, queue, Facts(*facts), holds, overdue)
 
 
-def _queues(session: Any) -> list[LabelingQueue]:
-    """Return the queues that a session takes from, the first first."""
-    if session.queue is not None:
-        require_labeler(session.labeler, session.queue, session)
-        require_open(session.queue)
-        return [session.queue]
+def _queues(locked: _Locked) -> list[LabelingQueue]:
+    """Return the queues that a session takes from, the first first. Raises when the labeler may not go on."""
+    session = locked.session
+    if locked.queue is not None:
+        require_labeler(session.labeler, locked.queue, locked.facts)
+        require_open(locked.queue)
+        return [locked.queue]
     queues = queues_for(session.labeler).filter(state=LabelingQueue.State.OPEN)
     types = session.filters.get("type")
     if types:
@@ -405,8 +431,9 @@ def heartbeat(*, session: LabelingSession) -> list[uuid.UUID]:
     """
     at = now()
     with _giving_back(session), transaction.atomic():
-        current = _locked(session, at)
-        _queues(current)
+        locked = _locked(session, at)
+        current = locked.session
+        _queues(locked)
         with connection.cursor() as cursor:
             cursor.execute(_PROLONG, [at, current.labeler_id, current.pk])
             held = sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))

@@ -15,20 +15,26 @@ from labeling_app.domain.answers import part_of
 from labeling_app.models import LabelingQueue, LabelingSession
 from labeling_app.services.answer_types import answer_type
 
-# What a task shows, of an item `i`, its identity `x` and its working row `e`; the draft is of the labeler.
+# What a task shows, of an item `i` and its working row `e` (see ROW); the draft is of the labeler.
 PAYLOAD = """
-    i.example_id, x.external_id, e.input_data::text, e.expected_output::text,
+    i.example_id, (SELECT x.external_id FROM datasets_app_exampleidentity x WHERE x.id = i.example_id),
+    e.input_data::text, e.expected_output::text,
     (SELECT jsonb_agg(jsonb_build_object('source', p.source, 'value', p.value, 'confidence', p.confidence)
                       ORDER BY p.confidence DESC NULLS LAST, p.source)::text
        FROM labeling_app_suggestion p WHERE p.item_id = i.id),
     (SELECT jsonb_build_object('value', d.value, 'confidence', d.confidence, 'notes', d.notes)::text
-       FROM labeling_app_draft d WHERE d.item_id = i.id AND d.labeler_id = %s)
+       FROM labeling_app_draft d WHERE d.item_id = i.id AND d.labeler_id = %s),
+    (SELECT r.comment FROM labeling_app_review r WHERE r.item_id = i.id AND r.outcome = 'sent_back'
+      ORDER BY r.id DESC LIMIT 1)
 """
-# The row of another type is not the queue's any more: as good as gone.
+# The row of another type is not the queue's any more: as good as gone. LIMIT keeps this a look-up by key per item,
+# whatever the statistics say: without it the planner may read a whole working copy to find one row.
 ROW = """
-    JOIN datasets_app_exampleidentity x ON x.id = i.example_id
-    LEFT JOIN datasets_app_example e
-           ON e.branch_id = %s AND e.example_id = i.example_id AND e.example_type_id = %s
+    LEFT JOIN LATERAL (
+        SELECT e.* FROM datasets_app_example e
+         WHERE e.branch_id = %s AND e.example_id = i.example_id AND e.example_type_id = %s
+         LIMIT 1
+    ) e ON true
 """
 _HELD = f"""
     SELECT l.id, l.item_id, l.expires_at, l.content_hash, {PAYLOAD}
@@ -40,7 +46,10 @@ _HELD = f"""
 
 @dataclass(frozen=True)
 class Shown:
-    """An example as it is now: its input with the SHA-256 of that, and what else a task shows. `input` None: gone."""
+    """An example as it is now: its input with the SHA-256 of that, and what else a task shows. `input` None: gone.
+
+    `note` is what a reviewer said when its labels were sent back.
+    """
 
     example: uuid.UUID
     external_id: str | None
@@ -49,6 +58,7 @@ class Shown:
     output: Any
     suggestions: list[dict[str, Any]]
     draft: dict[str, Any] | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,12 +104,13 @@ class Task:
             "suggestions": self.shown.suggestions,
             "draft": self.shown.draft,
             "mine": self.mine,
+            "note": self.shown.note,
         }
 
 
 def shown_of(payload: Sequence[Any]) -> Shown:
     """Read the columns of `PAYLOAD`."""
-    example, external_id, input_, output, suggestions, draft = payload
+    example, external_id, input_, output, suggestions, draft, note = payload
     read = None if input_ is None else loads_stored(input_)
     return Shown(
         example=example,
@@ -109,6 +120,7 @@ def shown_of(payload: Sequence[Any]) -> Shown:
         output=None if output is None else loads_stored(output),
         suggestions=[] if suggestions is None else loads_stored(suggestions),
         draft=None if draft is None else loads_stored(draft),
+        note=note or "",
     )
 
 

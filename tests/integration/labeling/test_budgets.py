@@ -1,0 +1,67 @@
+"""What is done for every example costs few statements, however long the queue is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from labeling_app.models import LabelingQueue
+from labeling_app.services.leasing import heartbeat, next_examples
+from labeling_app.services.sessions import start_session
+from labeling_app.services.submitting import submit_label
+from tests.integration.labeling.labeling_data import answer
+
+Factory = Callable[..., LabelingQueue]
+WITH_SAVEPOINT = 2  # the test's own transaction makes one of what is a transaction elsewhere
+
+
+def statements(work: Callable[[], Any]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        work()
+    return len(captured) - WITH_SAVEPOINT
+
+
+def test_next__nothing_held__takes_three_statements(queue_factory: Factory, labelers: list[Any]) -> None:
+    session = start_session(labeler=labelers[0], queue=queue_factory())
+    next_examples(session=session)
+    assert (
+        statements(lambda: next_examples(session=session, count=3, hold=[])) == 5
+    )  # prolongs and reads what is held
+    other = start_session(labeler=labelers[1], queue=session.queue)
+    assert statements(lambda: next_examples(session=other, count=5)) == 3
+
+
+def test_submit__more_labels_wanted__takes_three_statements(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    answer(queue, labelers[0])
+    (task,) = next_examples(session=start_session(labeler=labelers[0], queue=queue))
+
+    def submit() -> None:
+        submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"}, key="k")
+
+    assert statements(submit) == 3
+
+
+def test_submit__last_label_that_is_adopted__takes_at_most_fourteen(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue = queue_factory()
+    answer(queue, labelers[0])
+    (task,) = next_examples(session=start_session(labeler=labelers[0], queue=queue))
+    assert (
+        statements(
+            lambda: submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"}, key="k")
+        )
+        <= 14
+    )
+
+
+def test_heartbeat__takes_three_statements(queue_factory: Factory, labelers: list[Any]) -> None:
+    session = start_session(labeler=labelers[0], queue=queue_factory())
+    next_examples(session=session, count=5)
+    assert statements(lambda: heartbeat(session=session)) == 3
