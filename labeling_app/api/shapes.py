@@ -45,6 +45,9 @@ class TaskOut(serializers.Serializer):
     suggestions = SuggestionOut(many=True)
     draft = DraftOut(allow_null=True)
     mine = JsonObject(allow_null=True, help_text="Your label that you took back, to be corrected.")
+    note = serializers.CharField(
+        allow_blank=True, help_text="What a reviewer said when its labels were sent back; empty as a rule."
+    )
 
 
 class PaceOut(serializers.Serializer):

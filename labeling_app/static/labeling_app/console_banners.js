@@ -14,6 +14,7 @@ export function notes(sessionType, task) {
   const texts = [];
   if (SESSIONS[sessionType] && !task.mine) texts.push(task.current === null ? ["fact_check", "There is no answer to look at yet: give the first one."] : SESSIONS[sessionType]);
   if (task.mine) texts.push(["undo", "You took this answer back. Change it and submit it again."]);
+  if (task.note) texts.push(["reply", `A reviewer sent it back: ${task.note}`]);
   return texts.map(([name, text]) => el("p", { class: "lc-note" }, icon(name), text));
 }
 

@@ -72,7 +72,7 @@ def test_sent_back__the_same_labelers_get_it_again_with_slots_for_both(
     assert verify_labels(deep=True).errors == []
     for labeler in labelers[:2]:
         (task,) = take(queue, labeler)
-        assert task.shown.external_id == "t1"
+        assert (task.shown.external_id, task.document()["note"]) == ("t1", "Again.")
         submit_label(lease_id=task.lease, labeler=labeler, value={"label": "fees"})
     assert (item_of(queue, "t1").state, _row(queue, "t1").expected_output) == ("adopted", {"label": "fees"})
     assert verify_labels(deep=True).errors == []
