@@ -24,6 +24,7 @@ from exports_app.backup.reading import open_backup
 from exports_app.errors import AnotherBackup, DrillFailed, RestoredWithErrors, TablesInUse
 from exports_app.services.archives import ArchiveOptions, Source, create_archive
 from exports_app.services.backups import BackupOptions, create_backup, totals_told
+from exports_app.services.label_jobs import EXPORT_JOB, IMPORT_JOB, run_label_export, run_label_import
 from exports_app.services.restore_requests import RESTORE_JOB, RestoreRequest, require_owner, totals_now
 from exports_app.services.restored_retrieval import index_afterwards
 from exports_app.services.restores import RestoreOptions, restore_backup
@@ -292,6 +293,54 @@ def _first(texts: Iterable[str], limit: int = 20) -> list[str]:
     return found[:limit] + ([f"… and {len(found) - limit} more"] if len(found) > limit else [])
 
 
+# --- files of labels ------------------------------------------------------------------------------------------------
+def _import_labels(job: JobRun, progress: Progress) -> dict[str, Any]:
+    return run_label_import(job, _reports(progress, "Reading"))
+
+
+def _export_labels(job: JobRun, progress: Progress) -> dict[str, Any]:
+    return run_label_export(job, _reports(progress, "Writing"))
+
+
+def _queue_links(job: JobRun) -> list[tuple[str, str]]:
+    files = reverse("label_files", args=[job.arguments["queue"]])
+    made = [("Download", f"{files}?download={job.pk}")] if job.kind == EXPORT_JOB else []
+    return [
+        *made,
+        ("Files of the queue", files),
+        ("The queue", reverse("label_queue", args=[job.arguments["queue"]])),
+    ]
+
+
+def _label_facts(job: JobRun) -> Facts:
+    told = job.result
+    outcome = "a look: nothing was changed" if told["dry_run"] else "brought in"
+    names = ("tasks", "added", "changed", "same", "refused", "suggestions", "examples_added")
+    counts = [(name.replace("_", " ").capitalize(), f"{told[name]:,}") for name in names if told[name]]
+    left_out = [("Left out", f"{count:,}: {reason}") for reason, count in told["left_out"].items()]
+    return [
+        ("Outcome", outcome),
+        *counts,
+        *left_out,
+        *(("Refused", text) for text in _first(told["problems"])),
+    ]
+
+
+def _export_facts(job: JobRun) -> Facts:
+    told = job.result
+    counts = [(name.capitalize(), f"{told[name]:,}") for name in ("tasks", "labels", "suggestions")]
+    gone = (
+        [("Left out", f"{told['left_out']:,} of examples that left the working copy")]
+        if told["left_out"]
+        else []
+    )
+    return [("File", told["file"]), *counts, *gone]
+
+
+register(JobKind(IMPORT_JOB, "Labels of a file", Action.IMPORT, _import_labels, _queue_links, _label_facts))
+register(
+    JobKind(EXPORT_JOB, "Labels for another tool", Action.REVIEW, _export_labels, _queue_links, _export_facts)
+)
 register(JobKind("backup", "Backup", Action.BACKUP, _backup, _backup_links))
 register(JobKind("verify", "Verify everything", Action.BACKUP, _verify))
 register(JobKind(RESTORE_JOB, "Restore", Action.RESTORE, _restore, _restore_links, _restore_facts))

@@ -13,6 +13,7 @@ from datasets_app.admin.help import help_urls
 from datasets_app.admin.retrieval import search_urls
 from datasets_app.api.site import NothingHere
 from exports_app.admin.backups import backup_urls
+from exports_app.admin.label_files import label_file_urls
 
 
 def alive(_request: HttpRequest) -> HttpResponse:
@@ -31,4 +32,10 @@ for app in ("datasets_app", "labeling_app", "exports_app"):
     if find_spec(f"{app}.api") is not None and find_spec(f"{app}.api.urls") is not None:
         urlpatterns.append(path("api/v1/", include(f"{app}.api.urls")))
 urlpatterns.append(re_path(r"^api/v1/", NothingHere.as_view()))  # the API answers in its own shape there too
-urlpatterns += [*help_urls(), *search_urls(), *backup_urls(), path("admin/", admin.site.urls)]
+urlpatterns += [
+    *help_urls(),
+    *search_urls(),
+    *backup_urls(),
+    *label_file_urls(),
+    path("admin/", admin.site.urls),
+]

@@ -88,8 +88,9 @@ class JobPage(ConsolePage):
         kind = _known(job.kind)
         if job.state != JobRun.State.DONE:
             return []
-        if job.dataset is None:
-            return kind.links(job) if kind else []
+        made = kind.links(job) if kind else []
+        if made or job.dataset is None:
+            return made
         examples = reverse("admin:datasets_app_dataset_examples", args=[job.dataset.pk])
         if job.kind == "import_apply":
             batch = reverse(

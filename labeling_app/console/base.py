@@ -33,7 +33,7 @@ QUEUE_TABS = (
     QueueTab("labelers", "Labelers", "label_scorecards", Action.LABEL),
     QueueTab("gold", "Gold", "label_gold", Action.REVIEW),
     QueueTab("bulk", "Bulk", "label_bulk", Action.REVIEW),
-    QueueTab("files", "Files", "label_files", Action.IMPORT),
+    QueueTab("files", "Files", "label_files", Action.REVIEW),
     QueueTab("settings", "Settings", "label_queue_settings", Action.EDIT),
 )
 

@@ -93,6 +93,7 @@ RIGHTS: dict[str, Action | None] = {
     "label/{queue}/review/": Action.REVIEW,
     "label/{queue}/review/?view=list": Action.REVIEW,
     "label/{queue}/review/?view=decided": Action.REVIEW,
+    "label/{queue}/files/": Action.REVIEW,
 }
 # what only leads elsewhere, whoever asks
 LEADS_ELSEWHERE = {
