@@ -21,6 +21,7 @@ _ORDER = (
     "getting-started",
     "curating",
     "labeling",
+    "reviewing",
     "bulk-labeling",
     "annotation-files",
     "example-types",

@@ -103,6 +103,7 @@ def test_bulk__like_one__is_labeled_at_once_and_taken_back(
         page.keyboard.press("Space")
     wanted = ticked(page)
     page.get_by_role("radio", name="lost_card").click()
+    page.evaluate("window.scrollTo(0, 0)")
     one.shot("like-one")
     page.get_by_role("button", name=f"Label {len(wanted)} examples").click()
     expect(page.locator("#lk-done")).to_contain_text(f"{len(wanted)} examples labeled.")
