@@ -174,7 +174,7 @@ _NOTHING_NUMBERS: Final = "No example has labels of three labelers yet, so there
 
 
 def _predictions(table: RatingTable) -> dict[str, FloatArray]:
-    pairable = table.pairable()
+    pairable, _ = table.pairable().compact()
     if not len(pairable) or len(table.value_names) < 2:
         return {}
     return {method: held_out_logs(pairable, errors) for method, errors in CLASS_METHODS.items()}

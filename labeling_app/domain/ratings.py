@@ -63,6 +63,16 @@ class RatingTable:
             self.value_names,
         )
 
+    def compact(self) -> tuple[RatingTable, IntArray]:
+        """The same ratings without units that have none, and the former codes of the units that are left."""
+        kept = np.flatnonzero(self.unit_sizes)
+        codes = np.zeros(self.unit_count, dtype=np.int64)
+        codes[kept] = np.arange(len(kept))
+        table = RatingTable(
+            codes[self.units], self.raters, self.values, len(kept), self.rater_names, self.value_names
+        )
+        return table, kept
+
     def pairable(self) -> RatingTable:
         """The ratings of units that have two or more."""
         chosen = self.unit_sizes[self.units] >= 2

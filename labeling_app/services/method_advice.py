@@ -25,7 +25,7 @@ from labeling_app.services.consensus_models import gold_classes
 from labeling_app.services.queue_fields import fields_of
 from labeling_app.services.ratings import QueueRatings, ratings_of
 
-MAX_RATINGS_COMPARED = 200_000
+MAX_RATINGS_COMPARED = 100_000
 MAX_UNITS_AVERAGED = 5_000
 _NOT_TRIED = "Not tried: it trains a model first, which takes some seconds."
 _OWN_WORDS = (
@@ -39,8 +39,9 @@ def trusted_method(
 ) -> MethodAdvice:
     """Return which method to trust on the labels of this queue and why (see domain.method_choice).
 
-    Methods are fitted without the gold answers that they are then judged by. Beyond 200,000 labels prediction is judged
-    on as many, of examples chosen by chance (seeded). `with_crowdlab` tries CROWDLAB too: slow, as it trains a model.
+    Methods are fitted without the gold answers that they are then judged by. Beyond 100,000 labels they are compared on
+    as many, of examples chosen by chance (seeded) besides those with gold. `with_crowdlab` tries CROWDLAB too: slow, as
+    it trains a model.
     """
     ratings = ratings or ratings_of(queue)
     deciding = deciding_fields(fields_of(queue))
@@ -51,6 +52,8 @@ def trusted_method(
     if len(table) and (not is_class or len(table.rater_names) * len(table.value_names) ** 2 > MAX_CELLS):
         return MethodAdvice("majority", _OWN_WORDS, "nothing", ())
     units, truth = _gold_units(queue, ratings, table)
+    table, kept = _sample(table, units).compact()
+    units = np.searchsorted(kept, units)
     right: dict[str, FloatArray] = {}
     why_not = {"crowdlab": _NOT_TRIED}
     if len(units):
@@ -61,11 +64,11 @@ def trusted_method(
             posterior = dawid_skene(table, errors=errors).posterior[units] * (shares[units] > 0)
             right[method] = tied_right(posterior, truth)
     if with_crowdlab:
-        found, why = _crowdlab_classes(queue, ratings, table, deciding)
+        found, why = _crowdlab_classes(queue, ratings.item_ids[kept], table, deciding)
         why_not = {"crowdlab": why} if why else {}
         if found is not None and len(units):
             right["crowdlab"] = (found[units] == truth).astype(np.float64)
-    return advise_on_classes(_sample(table), right, why_not)
+    return advise_on_classes(table, right, why_not)
 
 
 def _of_numbers(queue: LabelingQueue, ratings: QueueRatings, field: AnswerField) -> MethodAdvice:
@@ -101,19 +104,20 @@ def _gold_units(queue: LabelingQueue, ratings: QueueRatings, table: RatingTable)
 
 
 def _crowdlab_classes(
-    queue: LabelingQueue, ratings: QueueRatings, table: RatingTable, fields: list[AnswerField]
+    queue: LabelingQueue, item_ids: IntArray, table: RatingTable, fields: list[AnswerField]
 ) -> tuple[IntArray | None, str]:
     why = why_no_crowdlab(table)
     if why:
         return None, why
-    probabilities = class_probabilities(queue, table, ratings.item_ids, fields)
+    probabilities = class_probabilities(queue, table, item_ids, fields)
     if probabilities.values is None:
         return None, probabilities.why_none
     return crowdlab(table, probabilities.values).classes, ""
 
 
-def _sample(table: RatingTable) -> RatingTable:
+def _sample(table: RatingTable, always: IntArray) -> RatingTable:
     if len(table) <= MAX_RATINGS_COMPARED:
         return table
-    share = MAX_RATINGS_COMPARED / len(table)
-    return table.where((np.random.default_rng(SEED).random(table.unit_count) < share)[table.units])
+    chosen = np.random.default_rng(SEED).random(table.unit_count) < MAX_RATINGS_COMPARED / len(table)
+    chosen[always] = True
+    return table.where(chosen[table.units])

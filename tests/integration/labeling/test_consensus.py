@@ -15,9 +15,11 @@ from datasets_app.services.curation.types import get_type
 from labeling_app.models import LabelingQueue, Suggestion
 from labeling_app.services.consensus_models import fitted_consensus
 from labeling_app.services.consensus_report import consensus_of
+from labeling_app.services.method_advice import trusted_method
 from labeling_app.services.queues import QueueOptions, create_queue
 from tests.integration.labeling.labeling_data import text_rows
 from tests.integration.labeling.rated_queue import gold, rate
+from tests.integration.labeling.vector_data import add_groups, current_model, give_vectors
 
 MakeQueue = Callable[..., LabelingQueue]
 
@@ -208,3 +210,24 @@ def test_crowdlab__no_model_at_all__says_why_and_the_majority_speaks(queue_facto
 
     assert "embedding model" in why or "vector" in why
     assert found[items["t1"]].value == label("b")
+
+
+@pytest.mark.slow  # imports cleanlab and scikit-learn
+def test_crowdlab__vectors_of_the_examples__teach_the_model_that_votes(dataset: Dataset) -> None:
+    model = current_model()
+    groups = add_groups(dataset, {"a": 25, "b": 25})
+    give_vectors(model, groups)
+    queue = create_queue(dataset=dataset, name="groups", actor=None, options=QueueOptions(overlap=2))
+    ratings = {f"{g}{n}": {"x": label(g), "y": label(g)} for g in "ab" for n in range(24)}
+    # of the last of each group the two say different things; its vector tells which
+    items = rate(
+        queue,
+        {**ratings, "a24": {"x": label("b"), "y": label("a")}, "b24": {"x": label("a"), "y": label("b")}},
+    )
+
+    found = consensus_of(queue=queue, item_ids=[items["a24"], items["b24"]], method="crowdlab")
+
+    assert found[items["a24"]].value == label("a")
+    assert found[items["b24"]].value == label("b")
+    advice = trusted_method(queue, with_crowdlab=True)
+    assert next(one for one in advice.evidence if one.method == "crowdlab").why_not == ""
