@@ -22,6 +22,7 @@ _ORDER = (
     "curating",
     "labeling",
     "reviewing",
+    "agreement",
     "bulk-labeling",
     "annotation-files",
     "example-types",
