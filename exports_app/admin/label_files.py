@@ -237,13 +237,15 @@ def _counts(result: LabelImport | None) -> list[tuple[str, int, str]]:
 
 
 def _in_words(result: LabelImport) -> str:
-    told = [f"{result.added:,} labels added"]
-    told += [f"{result.changed:,} changed"] if result.changed else []
-    told += [f"{result.same:,} were here already"] if result.same else []
-    told += [f"{result.examples_added:,} examples added"] if result.examples_added else []
-    told += [f"{result.suggestions:,} suggestions"] if result.suggestions else []
-    told += [f"{result.refused:,} rows left out"] if result.refused else []
-    return f"{', '.join(told)}."
+    told = [
+        (result.added, "label", "added"),
+        (result.changed, "label", "changed"),
+        (result.same, "label", "here already"),
+    ]
+    told += [(result.examples_added, "example", "added"), (result.suggestions, "suggestion", "taken over")]
+    told += [(result.refused, "row", "left out")]
+    parts = [f"{n:,} {what}{'s' if n != 1 else ''} {done}" for n, what, done in told if n]
+    return f"{', '.join(parts) or 'nothing was new'}."
 
 
 def label_file_urls() -> list[URLPattern]:
