@@ -209,6 +209,11 @@ class Labeling:
         return int(self.page.evaluate(WAITING))
 
 
+# another example is drawn, or none
+DRAWN_ANEW = (
+    "(name) => document.getElementById('lc-main').hidden"
+    " || document.getElementById('lc-name').textContent !== name"
+)
 WAITING = "Object.keys(localStorage).filter((name) => name.includes('.out.')).length"
 WAITING_IS_0 = f"{WAITING} === 0"
 

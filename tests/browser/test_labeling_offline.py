@@ -15,6 +15,7 @@ from labeling_app.models import LabelerStanding, LabelHistory
 from labeling_app.services.queues import set_queue_state
 from tests.browser.conftest import PASSWORD, Visitor
 from tests.browser.labeling_scene import (
+    DRAWN_ANEW,
     MESSAGE,
     TICKET_OUTPUT,
     Labeling,
@@ -32,15 +33,12 @@ def label_some(console: Labeling, classes: dict[str, str], count: int) -> dict[s
     """Answer `count` examples by typing their class, as long as some are in hand."""
     given: dict[str, object] = {}
     for _ in range(count):
+        expect(console.page.locator("#lc-main")).to_be_visible()
         name = console.shown
         console.page.keyboard.type(classes[name].replace("_", " "))
         console.press("Enter")
         given[name] = {"label": classes[name]}
-        console.page.wait_for_function(
-            "(name) => document.getElementById('lc-main').hidden"
-            " || document.getElementById('lc-name').textContent !== name",
-            arg=name,
-        )
+        console.page.wait_for_function(DRAWN_ANEW, arg=name)
     return given
 
 
@@ -192,17 +190,23 @@ def test_labeling__example_changed_under_the_hands__is_shown_and_the_answer_kept
     bulk_upsert(branch=queue.branch, documents=[{"id": first, "input": changed}], actor=None)
 
     console.press("4", "y", "Enter")
+    expect(page.locator("#lc-toast")).to_contain_text(f"{first} comes back next")
+    other = console.shown
+    assert other != first  # the hands are on the next one already
+    console.press("1", "y", "Enter")
     expect(page.get_by_text("The example was changed after it was given to you")).to_be_visible()
     expect(page.locator("#lc-name")).to_have_text(first)
     expect(page.get_by_role("region", name="What changed").locator("del")).to_have_text("Friday")
     expect(page.locator(".lc-change ins")).to_have_text("Monday")
     expect(page.get_by_role("radio", name="urgent")).to_be_checked()
     one.shot("example-changed")
-    assert stored(queue, labeler) == {}
     console.press("Enter")
     expect(page.locator("#lc-name")).not_to_have_text(first)
     console.wait_sent()
-    assert stored(queue, labeler) == {first: {"priority": "urgent", "refund": True}}
+    assert stored(queue, labeler) == {
+        other: {"priority": "low", "refund": True},
+        first: {"priority": "urgent", "refund": True},
+    }
 
     # an example that is taken away
     second = console.shown
@@ -231,6 +235,10 @@ def test_labeling__type_changed_under_the_hands__what_still_fits_is_kept(
     save_type(example_type=example_type, actor=None)
 
     console.press("4", "n", "Enter")
+    # the form of the example that is shown now is the new one too
+    expect(page.get_by_role("radio", name="soon")).to_be_visible()
+    other = console.shown
+    console.press("2", "y", "Enter")
     expect(page.get_by_text("The form was changed while you were answering")).to_be_visible()
     expect(page.get_by_role("radio", name="soon")).to_be_visible()
     expect(page.get_by_role("radio", name="No", exact=True)).to_be_checked()
@@ -239,7 +247,10 @@ def test_labeling__type_changed_under_the_hands__what_still_fits_is_kept(
     console.press("1", "Enter")
     expect(page.locator("#lc-name")).not_to_have_text(first)
     console.wait_sent()
-    assert stored(queue, labeler) == {first: {"priority": "soon", "refund": False}}
+    assert stored(queue, labeler) == {
+        other: {"priority": "later", "refund": True},
+        first: {"priority": "soon", "refund": False},
+    }
 
 
 def test_labeling__paused_or_closed__is_said_with_what_to_do(visitor: Callable[..., Visitor]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.labeling_scene import Labeling, bank_queue, made, stored, ticket_queue
+from tests.browser.labeling_scene import DRAWN_ANEW, Labeling, bank_queue, made, stored, ticket_queue
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -30,6 +30,7 @@ def test_labeling__50_questions_by_keyboard_only__are_stored_once_each(
 
     given = {}
     for number in range(50):
+        expect(page.locator("#lc-main")).to_be_visible()
         name = console.shown
         given[name] = {"label": classes[name]}
         page.keyboard.type(classes[name].replace("_", " "))
@@ -37,7 +38,7 @@ def test_labeling__50_questions_by_keyboard_only__are_stored_once_each(
             one.shot("typing-ahead")
         console.press("Enter")
         if number < 49:
-            expect(page.locator("#lc-name")).not_to_have_text(name)
+            page.wait_for_function(DRAWN_ANEW, arg=name)
     expect(page.get_by_role("heading", name="Nothing left for you here")).to_be_visible()
     console.wait_sent()
     one.shot("nothing-left")

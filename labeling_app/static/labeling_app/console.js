@@ -1,6 +1,6 @@
 // The labeling console: one example at a time, the next ones in hand, answers on their way behind one's back.
 
-import { changedBanner, changesCard, lostBanner, notes, suggestionCard } from "./console_banners.js";
+import { changedBanner, changesCard, lostBanner, notes, refusedBanner, suggestionCard } from "./console_banners.js";
 import { announce, answerText, same, uuid } from "./console_dom.js";
 import { makeClock, paceOf } from "./console_clock.js";
 import { askFlag, askSkip, showRecent } from "./console_dialogs.js";
@@ -102,6 +102,8 @@ async function show(task) {
   // away from the box of the example before, so that the next key is a key and not a letter in it
   if (!document.querySelector("dialog[open]") && !at("lc-find").contains(document.activeElement)) at("lc-answer").focus({ preventScroll: true });
   form.begin();
+  const { violations } = work.get(task.lease) || {};
+  if (violations) form.tellServer(violations);
   clock.start((work.get(task.lease) || {}).ms || 0);
   return undefined;
 }
@@ -270,12 +272,12 @@ async function takeBack(answer) {
 }
 
 /** An answer that was not stored comes back into the form, with its example. */
-async function bringBack(record, task, { input, content_hash: hash, banner, changes } = {}) {
+async function bringBack(record, task, { input, content_hash: hash, banner, changes, put = queue.putFirst } = {}) {
   const { value, confidence, notes } = record.body;
   if (value !== undefined) drafts.keep({ item: record.item, lease: record.lease }, { value, confidence, notes });
   work.set(record.lease, { ms: record.body.duration_ms || 0, banner, changes });
-  if (task) queue.putFirst({ ...task, input: input ?? task.input, content_hash: hash ?? task.content_hash, mine: null });
-  else if (!(await queue.recover(record.lease))) queue.fill();
+  if (task) put({ ...task, input: input ?? task.input, content_hash: hash ?? task.content_hash, mine: null });
+  else if (!(await queue.recover(record.lease, put))) queue.fill();
 }
 
 async function ownAnswers() {
@@ -332,19 +334,21 @@ async function trouble(record) {
   if (error.code === "example_changed") {
     const before = task ? task.input : record.input;
     const { input, content_hash: hash } = error.details;
-    await bringBack(record, task, { input, content_hash: hash, banner: changedBanner, changes: before === undefined ? null : () => changesCard(before, input, shape.input_view) });
+    await bringBack(record, task, { input, content_hash: hash, put: queue.putNext, banner: changedBanner, changes: before === undefined ? null : () => changesCard(before, input, shape.input_view) });
   } else if (error.code === "type_changed") {
     await reshape(error.details.schema_digest || null);
     const [kept, lost] = fitting(shape.controls, record.body.value);
     const banner = () => lostBanner(lost);
     shown = null; // the form is another one: what is shown is drawn anew
-    await bringBack({ ...record, body: { ...record.body, value: kept } }, task && { ...task, schema_digest: digest ?? task.schema_digest }, { banner });
-    if (!queue.current()) queue.fill();
+    await bringBack({ ...record, body: { ...record.body, value: kept } }, task && { ...task, schema_digest: digest ?? task.schema_digest }, { banner, put: queue.putNext });
+    next();
   } else {
-    await bringBack(record, task);
-    if (form && shown && shown.lease === record.lease) form.tellServer(error.details.violations || []);
+    const violations = error.details.violations || [];
+    await bringBack(record, task, { put: queue.putNext, banner: refusedBanner });
+    work.get(record.lease).violations = violations;
+    if (form && shown && shown.lease === record.lease) form.tellServer(violations);
   }
-  toast(at("lc-toast"), `Not stored yet: ${record.what}`);
+  toast(at("lc-toast"), shown && shown.lease !== record.lease ? `${record.what} comes back next: it is not stored yet` : `Not stored yet: ${record.what}`);
   announce(error.message);
 }
 
@@ -418,12 +422,12 @@ const actions = {
   instructions: habits.toggleInstructions,
   notes: () => shown && form.note(),
   confidence: () => shown && form.sure(),
-  pick: () => form && form.onePick() && habits.togglePick(),
+  pick: () => shown && form.onePick() && habits.togglePick(),
   help: () => showKeys({ keys: shape.keys, titles: shape.key_titles, controls: shape.controls, keysUrl: config.keys_url }),
   stop,
   recheck,
 };
-listen({ keys: shape.keys, actions, form: () => (shown ? form : null) });
+listen({ keys: shape.keys, actions, form: () => (shown ? form : null), ready: () => shown || at("lc-state").dataset.code !== "loading" });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (button) actions[button.dataset.act]();

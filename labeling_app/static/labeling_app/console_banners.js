@@ -39,6 +39,11 @@ export function changedBanner() {
   return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("published_with_changes"), note);
 }
 
+/** The server found the answer wrong where the browser did not. */
+export function refusedBanner() {
+  return el("div", { class: "lc-note lc-note-changed", role: "alert" }, icon("rule"), el("p", {}, "This answer does not fit what the type asks for, and is not stored yet. It is filled in: mend what is marked, then submit."));
+}
+
 /** What changed in it, before beside now: stands above the example. */
 export function changesCard(before, now, views) {
   return el("section", { class: "lc-changed-card", "aria-label": "What changed" }, el("h3", {}, icon("difference"), "What changed"), drawChanges(before, now, views));

@@ -5,7 +5,7 @@ import { answerText, el, icon, kbd } from "./console_dom.js";
 /** Open a dialog; returns it. `onClose` is called however it was closed. */
 export function dialog({ title, body, wide = false, side = false, more = null, onClose = null }) {
   const before = document.activeElement;
-  const close = el("button", { type: "button", class: "lc-icon-button", "aria-label": "Close" }, icon("close"));
+  const close = el("button", { type: "button", class: "lc-icon-button", "aria-label": "Close", autofocus: true }, icon("close"));
   const made = el(
     "dialog",
     { class: `lc-dialog${wide ? " lc-dialog-wide" : ""}${side ? " lc-dialog-side" : ""}`, "aria-labelledby": "lc-dialog-title" },

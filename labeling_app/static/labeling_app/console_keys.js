@@ -20,12 +20,14 @@ const inText = (target) => target.matches && target.matches("input:not([type=ran
 
 /**
  * Listen to the keyboard. `actions` is {name: function}, `keys` {name: key}; `form()` gives the form that is shown.
+ * While it is not `ready()`, keys do nothing: somebody types ahead of the next example.
  * In a box: Ctrl+Enter submits (Enter too, where it is one line), Esc leaves it, Alt with a key does what the key does.
  */
-export function listen({ keys, actions, form }) {
+export function listen({ keys, actions, form, ready }) {
   const byKey = new Map(Object.entries(keys).map(([action, key]) => [key, action]));
 
   function act(key, event) {
+    if (!ready()) return;
     const picked = form() && form().keyAction(key);
     const action = picked || (byKey.has(key) ? actions[byKey.get(key)] : null);
     if (!action) return;

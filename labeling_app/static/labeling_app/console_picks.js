@@ -175,9 +175,10 @@ export function makeTypeAhead(control, context) {
     shown = found.slice(0, MOST_SHOWN).map((one) => ({ value: one.option.value, title: one.option.title, key: one.option.key }));
     const written = input.value.trim();
     if (control.kind === "class" && written && !indexed.some((one) => one.words === text)) {
-      shown.push({ value: written, title: `Use “${written}”, which is new`, fresh: true });
+      shown.push({ value: written, title: `New: “${written}”`, fresh: true });
     }
-    marked = parts.length ? 0 : -1; // with nothing typed a stray Enter must not pick the first
+    // a stray Enter picks nothing, and a slip of the hand makes no new class: that one is gone to with the arrow
+    marked = parts.length && found.length ? 0 : -1;
     draw();
     count.textContent = parts.length ? `${found.length} of ${control.options.length}` : "";
   }
@@ -189,8 +190,9 @@ export function makeTypeAhead(control, context) {
         const row = el(
           "li",
           { class: `lc-row${one.fresh ? " lc-row-new" : ""}`, role: "option", id: `${id}-${at}`, "aria-selected": String(at === marked) },
-          key ? kbd(key) : el("span", { class: "lc-nokey" }),
+          one.fresh ? icon("add") : key ? kbd(key) : el("span", { class: "lc-nokey" }),
           el("span", { class: "lc-option-title" }, one.title),
+          one.fresh ? el("span", { class: "lc-fresh-keys" }, kbd("↓"), kbd("Enter")) : null,
           value !== undefined && same(one.value, value) ? icon("check") : null,
         );
         row.addEventListener("mousedown", (event) => event.preventDefault());
@@ -242,7 +244,7 @@ export function makeTypeAhead(control, context) {
       event.preventDefault();
       event.stopPropagation();
       if (!event.repeat) pick(shown[marked].value);
-    } else if (digits && /^[0-9]$/.test(event.key) && shown[(Number(event.key) + 9) % 10]) {
+    } else if (digits && /^[0-9]$/.test(event.key) && shown[(Number(event.key) + 9) % 10] && !shown[(Number(event.key) + 9) % 10].fresh) {
       event.preventDefault();
       event.stopPropagation();
       if (!event.repeat) pick(shown[(Number(event.key) + 9) % 10].value);

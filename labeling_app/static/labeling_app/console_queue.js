@@ -70,15 +70,27 @@ export function makeQueue({ queueId, person, sessionType, leaseS, request, answe
     changed("tasks");
   };
 
-  /** Fetch one example again that this labeler holds, and put it in front. Returns whether it came. */
-  queue.recover = async (lease) => {
+  /** Put an example behind the one that is shown: hands that are about to answer that must not meet another. */
+  queue.putNext = (task) => {
+    const [first, ...rest] = tasks.filter((one) => one.lease !== task.lease);
+    if (!first) {
+      queue.putFirst(task);
+      return;
+    }
+    done.delete(task.lease);
+    tasks = [first, task, ...rest];
+    keepOrder();
+  };
+
+  /** Fetch one example again that this labeler holds, and hand it to `put`. Returns whether it came. */
+  queue.recover = async (lease, put = queue.putFirst) => {
     done.delete(lease);
     if (!session) await queue.start();
     const others = queue.hold().filter((one) => one !== lease);
     const answer = await request("POST", `sessions/${session}/next`, { count: 20, hold: others });
     const found = answer.tasks.find((task) => task.lease === lease);
     queue.take({ ...answer, tasks: answer.tasks.filter((task) => task !== found) });
-    if (found) queue.putFirst(found);
+    if (found) put(found);
     return Boolean(found);
   };
 

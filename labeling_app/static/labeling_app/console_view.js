@@ -154,6 +154,6 @@ function marked(value, other, view, tag) {
   const middle = words.slice(start, words.length - end).join("");
   const before = words.slice(0, start).join("");
   const after = words.slice(words.length - end).join("");
-  const cut = [before.length > AROUND ? `… ${before.slice(-AROUND)}` : before, after.length > AROUND ? `${after.slice(0, AROUND)} …` : after];
+  const cut = [before.length > AROUND ? `… ${before.slice(-AROUND).replace(/^\S*\s/, "")}` : before, after.length > AROUND ? `${after.slice(0, AROUND).replace(/\s\S*$/, "")} …` : after];
   return el("span", { class: "lc-prose" }, cut[0], middle ? el(tag, {}, middle) : null, cut[1]);
 }
