@@ -34,6 +34,7 @@ from labeling_app.services.bulk import (
 from labeling_app.services.reviewing import decide
 from labeling_app.services.submitting import submit_label
 from labeling_app.services.undoing import undo_label
+from labeling_app.services.verifying import verify_labels
 from tests.integration.labeling.labeling_data import answer, ids, item_of, take
 
 Make = Callable[..., Any]
@@ -203,3 +204,17 @@ def test_undo_bulk__labeler__may_not(queue_factory: Make, person: Make) -> None:
     with pytest.raises(Forbidden):
         undo_bulk(bulk=bulk, actor=person("labeler"))
     assert counts(queue, "t1") == [("adopted", 1, 0)]
+
+
+def test_bulk_and_undo__together_with_labels_of_others__leave_nothing_that_verify_would_name(
+    queue_factory: Make, person: Make, labelers: list[Any]
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    for label in ("a", "b", "c"):
+        answer(queue, labelers[0], label)
+    bulks = [bulk_label(queue, reviewer, *names) for names in (("t1", "t2"), ("t3", "t4"), ("t5",))]
+    assert verify_labels(deep=True).errors == []
+    for bulk in bulks[:2]:
+        undo_bulk(bulk=bulk, actor=reviewer)
+    found = verify_labels(deep=True)
+    assert (found.errors, found.stats["labels"]) == ([], 4)
