@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from labeling_app.domain.controls import controls
+from labeling_app.domain.keys import assign_keys
 from tests.browser.conftest import Visitor
 from tests.browser.labeling_scene import script_modules
 
@@ -171,3 +173,89 @@ def test_view__text_that_looks_like_markup__stays_text(visitor: Callable[..., Vi
     assert (elements, tables) == (0, 1)
     assert "<img src=x onerror=alert(1)>" in text
     assert folds >= 2
+
+
+ANSWERS: list[tuple[dict[str, Any], Any]] = [
+    ({"enum": ["a", "b", 3, None]}, 3),
+    ({"enum": ["a", None]}, None),
+    ({"enum": [f"option {n}" for n in range(60)]}, "option 42"),
+    ({"type": "boolean"}, False),
+    ({"type": "number", "minimum": 0, "maximum": 1}, 0.25),
+    ({"type": "integer", "minimum": -5, "maximum": 5}, 0),
+    ({"type": "number"}, -1.5),
+    ({"type": "string"}, "two\nlines"),
+    ({"type": ["string", "null"]}, None),
+    ({"type": "array", "items": {"enum": ["x", "y", "z"]}}, ["x", "z"]),
+    ({"type": "array", "items": {"type": "string"}}, ["one", "two"]),
+    ({"type": "array", "items": {"type": "number"}}, [1, 2.5]),
+    (
+        {
+            "type": "array",
+            "items": {"properties": {"start": {"type": "integer"}, "kind": {"enum": ["person", "place"]}}},
+        },
+        [{"start": 3, "kind": "place"}, {"start": 9}],
+    ),
+    (
+        {"properties": {"a": {"properties": {"b": {"type": "string"}}}, "c": {}}},
+        {"a": {"b": "x"}, "c": {"d": [1]}},
+    ),
+    ({}, {"any": ["thing", None]}),
+    ({}, "3"),
+    ({"properties": {"a": {"type": "string"}}}, {"a": "x", "not in the schema": 1}),
+]
+
+
+def test_form__filled_with_an_answer__gives_it_back(visitor: Callable[..., Visitor]) -> None:
+    one = visitor("labeling-modules")
+    one.go("/admin/login/")
+    script = """async ([controls, value]) => {
+        const { makeForm } = await import("/static/labeling_app/console_form.js");
+        let changes = 0;
+        const form = makeForm({ controls, keys: { confidence: "c", notes: "m" }, fieldPath: "", changed: () => { changes += 1; } });
+        document.body.append(form.element);
+        form.fill({ value, confidence: 0.35, notes: "n" });
+        form.begin();
+        const given = form.value();
+        const right = form.check();
+        form.fill({});
+        return [given === undefined ? "nothing" : given, right, form.confidence(), changes];
+    }"""
+    for schema, value in ANSWERS:
+        documents = [control.document() for control in assign_keys(controls(schema))]
+        given, right, confidence, changes = one.page.evaluate(script, [documents, value])
+        assert given == value, schema
+        assert (right, confidence, changes) == (True, None, 0), schema
+
+
+def test_keys__of_a_form__go_to_the_active_control_alone(visitor: Callable[..., Visitor]) -> None:
+    one = visitor("labeling-modules")
+    one.go("/admin/login/")
+    script = """async (controls) => {
+        const { makeForm } = await import("/static/labeling_app/console_form.js");
+        const form = makeForm({ controls, keys: { confidence: "c", notes: "m" }, fieldPath: "", changed: () => {} });
+        document.body.append(form.element);
+        form.begin();
+        const seen = [];
+        for (const key of ["5", "2", "y", "3"]) {
+            const act = form.keyAction(key);
+            if (act) act();
+            seen.push([key, Boolean(act), form.value() || null]);
+        }
+        return seen;
+    }"""
+    schema = {
+        "properties": {
+            "first": {"enum": ["a", "b"]},
+            "sure": {"type": "boolean"},
+            "marks": {"type": "array", "items": {"enum": ["p", "q", "r", "s", "t"]}},
+        },
+        "required": ["first", "sure"],
+        "x-order": ["first", "sure", "marks"],
+    }
+    documents = [control.document() for control in assign_keys(controls(schema))]
+    assert one.page.evaluate(script, documents) == [
+        ["5", False, None],  # the first control has no fifth option, and no other is being answered
+        ["2", True, {"first": "b"}],
+        ["y", True, {"first": "b", "sure": True}],
+        ["3", False, {"first": "b", "sure": True}],
+    ]
