@@ -71,11 +71,16 @@ def _facts(person: Any, queue: LabelingQueue) -> Facts:
 
 
 def require_open(queue: LabelingQueue) -> None:
-    """Raise QueueNotOpen for a queue that is paused or closed."""
+    """Raise QueueNotOpen for a queue that is paused or closed, or whose branch nobody edits now."""
     if queue.state != LabelingQueue.State.OPEN:
         raise QueueNotOpen(
             f"The queue “{queue.name}” is {queue.state}.",
             hint="What you have labeled stays. Choose another queue, or come back later.",
+        )
+    if not queue.branch.is_open:
+        raise QueueNotOpen(
+            f"Branch “{queue.branch.name}”, which the queue “{queue.name}” is about, has no working copy now.",
+            hint="What you have labeled stays. Ask a curator to open the branch for editing.",
         )
 
 

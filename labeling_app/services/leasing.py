@@ -17,6 +17,7 @@ from django.db import IntegrityError, connection, transaction
 
 from datasets_app.domain.canonical import loads_stored
 from goldenproject.kit.clock import now, random_uuid
+from goldenproject.kit.database_io import try_advisory_lock
 from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
 from labeling_app.domain.gold_checks import gold_due
@@ -26,7 +27,13 @@ from labeling_app.services.assigning import Facts, queues_for, require_labeler, 
 from labeling_app.services.gold import pick_gold
 from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
 from labeling_app.services.queue_filters import conditions
-from labeling_app.services.refreshing import ROWS_REFRESHED_AT_ONCE, refresh_queue, rows_of
+from labeling_app.services.refreshing import (
+    ROWS_REFRESHED_AT_ONCE,
+    refresh_lock,
+    refresh_or_start,
+    refresh_queue,
+    rows_of,
+)
 from labeling_app.services.sessions import release_of_labeler
 from labeling_app.services.slots import end_leases, sweep_expired
 from labeling_app.services.tasks import PAYLOAD, ROW, Shown, Task, held_tasks, shown_of, task_of
@@ -37,11 +44,14 @@ REFRESH_AFTER_S = 15
 STARTS_OVER_EVERY = 64
 _TRIES = 5
 
-# `overdue` reads the first entry of lease_running_out that is still true.
+# Sub-selects see what was there when the statement began, the locked row what is there now: where the row's versions
+# differ, another request of this session has just finished, and what it leased was not seen. `overdue` reads the first
+# entry of lease_running_out that is still true.
 _SESSION = f"""
     SELECT q.id, {VERSIONS}, {FACTS},
            EXISTS (SELECT 1 FROM labeling_app_lease l
-                    WHERE l.labeler_id = s.labeler_id AND l.state = 'held' AND l.session_id = s.id),
+                    WHERE l.labeler_id = s.labeler_id AND l.state = 'held' AND l.session_id = s.id)
+               OR (s.xmin, s.ctid) IS DISTINCT FROM (SELECT (b.xmin, b.ctid) FROM labeling_app_labelingsession b WHERE b.id = s.id),
            EXISTS (SELECT 1 FROM labeling_app_lease l
                     WHERE l.queue_id = q.id AND l.state = 'held' AND l.expires_at < %s AND l.session_id <> s.id),
            s.filters::text, s.ended_at, s.served, s.seen_position, s.seen_item
@@ -105,7 +115,7 @@ _SEEN = """
 _PROLONG = """
     UPDATE labeling_app_lease l SET expires_at = %s + make_interval(secs => q.lease_s)
       FROM labeling_app_labelingqueue q
-     WHERE q.id = l.queue_id AND l.state = 'held' AND l.labeler_id = %s AND l.session_id = %s
+     WHERE q.id = l.queue_id AND l.state = 'held' AND l.labeler_id = %s AND l.session_id = %s AND q.id = ANY(%s)
     RETURNING l.id, l.queue_id, l.leased_at
 """
 _OWN = """
@@ -116,6 +126,7 @@ _OWN = """
 """
 _BEGINNING = (float("-inf"), 0)
 _MOST_LOOKED_AT = 2000
+_MOST_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -166,12 +177,12 @@ def _next(session: LabelingSession, count: int, in_hand: Collection[uuid.UUID]) 
     with transaction.atomic():
         locked = _locked(session, at)
         current, queues = locked.session, _queues(locked)
-        held = _prolonged(current, at, queues, in_hand, count) if locked.holds else []
+        held = _prolonged(current, at, queues, in_hand, count) if locked.holds and queues else []
         for queue in queues:
             if len(held) >= count:
                 break
-            if locked.overdue or locked.queue is None:
-                sweep_expired(queue=queue, at=at, but=current.pk)
+            if (locked.overdue or locked.queue is None) and sweep_expired(queue=queue, at=at, but=current.pk):
+                current.seen_position = None  # what ran out may lie behind
             held += _new(current, queue, count - len(held), at)
         return held
 
@@ -183,7 +194,7 @@ class _Locked:
     session: LabelingSession
     queue: LabelingQueue | None
     facts: Facts
-    holds: bool  # whether the session holds anything
+    holds: bool  # whether the session holds anything, as far as is known
     overdue: bool  # whether leases of others in its queue have run out
 
 
@@ -237,7 +248,7 @@ def _prolonged(
 ) -> list[Task]:
     """Prolong what the session holds and return the tasks of it that are not in hand."""
     with connection.cursor() as cursor:
-        cursor.execute(_PROLONG, [at, session.labeler_id, session.pk])
+        cursor.execute(_PROLONG, [at, session.labeler_id, session.pk, [queue.pk for queue in queues]])
         rows = sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))
     wanted = [row for row in rows if row[0] not in in_hand][:count]
     tasks: list[Task] = []
@@ -270,13 +281,13 @@ def _still_there(
 def _new(session: LabelingSession, queue: LabelingQueue, count: int, at: datetime) -> list[Task]:
     """Lease up to `count` examples of a queue to the session."""
     found: list[_Found] = []
-    gold = _due_gold(session, queue)
-    if gold is not None:
-        found.append(gold)
-    place: tuple[float, int] | None = _place(session, queue)
-    if len(found) < count and place is not None:
-        more, place = _candidates(session, queue, count - len(found), place)
-        found += more
+    gold, check = _due_gold(session, queue, count)
+    place: tuple[float, int] | None = _place(session)
+    wanted = count - (check is not None)
+    if wanted and place is not None:
+        found, place = _candidates(session, queue, wanted, place)
+    if check is not None:
+        found.insert(gold, check)
     if not found and _refreshed(queue, at):
         found, place = _candidates(session, queue, count, _BEGINNING)
     if session.queue_id is None:
@@ -289,26 +300,30 @@ def _new(session: LabelingSession, queue: LabelingQueue, count: int, at: datetim
     return _taken(session, queue, found, at)
 
 
-def _place(session: LabelingSession, queue: LabelingQueue) -> tuple[float, int]:
+def _place(session: LabelingSession) -> tuple[float, int]:
     """Return where in the queue to go on."""
     if session.queue_id is None or session.seen_position is None:
         return _BEGINNING
-    if queue.overlap > 1 and session.served % STARTS_OVER_EVERY == STARTS_OVER_EVERY - 1:
+    if session.served % STARTS_OVER_EVERY == STARTS_OVER_EVERY - 1:
         return _BEGINNING
     return session.seen_position, session.seen_item or 0
 
 
-def _due_gold(session: LabelingSession, queue: LabelingQueue) -> _Found | None:
-    """Return a gold item as a hidden check, when one is due and there is one that this labeler never had."""
-    if not queue.gold_rate or not gold_due(queue.seed, session.pk, session.served, queue.gold_rate):
-        return None
-    picked = pick_gold(session=session) if session.queue_id is not None else None
+def _due_gold(session: LabelingSession, queue: LabelingQueue, count: int) -> tuple[int, _Found | None]:
+    """Return a gold item as a hidden check, and as which of the next `count` examples, when one is due.
+
+    None when none is, or when this labeler had them all. At the most one at a time.
+    """
+    if not queue.gold_rate or session.queue_id is None:
+        return 0, None
+    due = [n for n in range(count) if gold_due(queue.seed, session.pk, session.served + n, queue.gold_rate)]
+    picked = pick_gold(session=session) if due else None
     if picked is None:
-        return None
+        return 0, None
     with connection.cursor() as cursor:
         cursor.execute(_GOLD, [session.labeler_id, queue.branch_id, queue.example_type_id, picked])
         item, _, fits, *payload = cursor.fetchone()
-    return _Found(item, shown_of(payload), is_gold=True) if fits else None
+    return due[0], _Found(item, shown_of(payload), is_gold=True) if fits else None
 
 
 def _candidates(
@@ -316,11 +331,12 @@ def _candidates(
 ) -> tuple[list[_Found], tuple[float, int]]:
     """Return locked items for this session, and where it has got to; once past the end it starts again.
 
-    Items that do not fit the queue any more are marked as gone on the way, more and more at a time.
+    Items that do not fit the queue any more are marked as gone on the way, more and more at a time. When there are very
+    many of them, it stops: a job brings the queue in line, and the session goes on from there the next time.
     """
     found: list[_Found] = []
     look, started_over = count, place == _BEGINNING
-    while True:
+    for _ in range(_MOST_ROUNDS):
         rows = _look(session, queue, look, place, [one.item for one in found])
         gone = []
         for item, position, fits, *payload in rows:
@@ -338,6 +354,8 @@ def _candidates(
         if len(rows) < look:
             started_over, place = True, _BEGINNING
         look = min(look * 8, _MOST_LOOKED_AT)
+    refresh_or_start(queue=queue, actor=None)
+    return found, place
 
 
 def _look(
@@ -380,7 +398,7 @@ def _refreshed(queue: LabelingQueue, at: datetime) -> bool:
     """Refresh a small queue that has nothing to give, if it was not just done; tell whether anything came."""
     if queue.refreshed_at is not None and queue.refreshed_at > at - timedelta(seconds=REFRESH_AFTER_S):
         return False
-    if rows_of(queue) > ROWS_REFRESHED_AT_ONCE:
+    if rows_of(queue) > ROWS_REFRESHED_AT_ONCE or not try_advisory_lock(refresh_lock(queue)):
         return False
     report = refresh_queue(queue=queue)
     return bool(report.added or report.back)
@@ -432,10 +450,9 @@ def heartbeat(*, session: LabelingSession) -> list[uuid.UUID]:
     at = now()
     with _giving_back(session), transaction.atomic():
         locked = _locked(session, at)
-        current = locked.session
-        _queues(locked)
+        current, queues = locked.session, _queues(locked)
         with connection.cursor() as cursor:
-            cursor.execute(_PROLONG, [at, current.labeler_id, current.pk])
+            cursor.execute(_PROLONG, [at, current.labeler_id, current.pk, [queue.pk for queue in queues]])
             held = sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))
         LabelingSession.objects.filter(pk=current.pk).update(last_seen_at=at)
     return [lease for lease, _, _ in held]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -17,6 +18,7 @@ from datasets_app.errors import WorktreeClosed
 from datasets_app.models import Branch, Dataset, Example, ExampleType
 from datasets_app.services.access import record, require
 from goldenproject.kit.audit import acting, known_person
+from goldenproject.kit.database_io import advisory_lock
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.retries import retried
 from labeling_app.domain.answers import schema_at
@@ -210,17 +212,17 @@ def set_queue_state(*, queue: LabelingQueue, state: str, actor: Any) -> Labeling
 
 def ensure_default_queue(*, dataset: Dataset, actor: Any) -> LabelingQueue:
     """Return the dataset's oldest open queue; one over its whole main branch is made when there is none."""
-    queues = LabelingQueue.objects.filter(dataset=dataset, state=LabelingQueue.State.OPEN)
-    found = queues.order_by("created_at", "pk").first()
-    if found is not None:
-        return found
-    taken = set(LabelingQueue.objects.filter(dataset=dataset).values_list("name", flat=True))
-    name = next(
-        name
-        for n in range(1, 10_000)
-        if (name := f"{DEFAULT_NAME} {n}" if n > 1 else DEFAULT_NAME) not in taken
-    )
-    return create_queue(dataset=dataset, name=name, actor=actor)
+    queues = LabelingQueue.objects.filter(dataset=dataset)
+    with acting(actor, "first queue"):
+        advisory_lock(f"default queue of {dataset.pk}")  # of two clicks one makes it, the other finds it
+        found = queues.filter(state=LabelingQueue.State.OPEN).order_by("created_at", "pk").first()
+        if found is not None:
+            return found
+        taken = set(queues.values_list("name", flat=True))
+        names = itertools.chain([DEFAULT_NAME], (f"{DEFAULT_NAME} {n}" for n in itertools.count(2)))
+        return create_queue(
+            dataset=dataset, name=next(name for name in names if name not in taken), actor=actor
+        )
 
 
 def _most_frequent_type(branch: Branch) -> ExampleType:

@@ -98,7 +98,7 @@ def refresh_queue(
     filters, filter_values = conditions(queue.filters)
     row = [queue.branch_id, queue.example_type_id]
     with acting(actor, f"refresh queue {queue.name}"):
-        advisory_lock(f"refresh queue {queue.pk}")
+        advisory_lock(refresh_lock(queue))
         if progress is not None:
             progress(0, None, f"Looking for examples of {queue.name}")
         with connection.cursor() as cursor:
@@ -136,6 +136,11 @@ def fill_queue(*, queue: LabelingQueue) -> int:
     queue.refreshed_at = now()
     LabelingQueue.objects.filter(pk=queue.pk).update(refreshed_at=queue.refreshed_at)
     return added
+
+
+def refresh_lock(queue: LabelingQueue) -> str:
+    """Name the lock that refreshes of a queue wait for."""
+    return f"refresh queue {queue.pk}"
 
 
 def refresh_or_start(*, queue: LabelingQueue, actor: Any) -> RefreshReport | JobRun:

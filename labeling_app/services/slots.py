@@ -24,6 +24,22 @@ _RECOUNT = """
      WHERE i.id = c.id AND q.id = i.queue_id
        AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, greatest(0, q.overlap - c.labels - c.held))
 """
+# The same for a whole queue: labels and leases are few where items are many, so they are counted first.
+_RECOUNT_ALL = """
+    UPDATE labeling_app_queueitem i
+       SET label_count = c.labels,
+           open_slots = greatest(0, q.overlap - c.labels - c.held)
+      FROM (SELECT w.id, coalesce(l.n, 0) AS labels, coalesce(s.n, 0) AS held
+              FROM labeling_app_queueitem w
+              LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_app_label
+                          WHERE queue_id = %s GROUP BY item_id) l ON l.item_id = w.id
+              LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_app_lease
+                          WHERE queue_id = %s AND state = 'held' AND slot > 0 GROUP BY item_id) s ON s.item_id = w.id
+             WHERE w.queue_id = %s) c,
+           labeling_app_labelingqueue q
+     WHERE i.id = c.id AND q.id = i.queue_id
+       AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, greatest(0, q.overlap - c.labels - c.held))
+"""
 _LOCK = "SELECT 1 FROM labeling_app_queueitem w WHERE {which} ORDER BY w.id FOR NO KEY UPDATE"
 _OF_ITEMS = "w.id = ANY(%s)"
 _OF_QUEUE = "w.queue_id = %s"
@@ -54,10 +70,14 @@ def recount(*, queue: LabelingQueue, item_ids: Iterable[int] | None = None) -> N
 
     For whoever writes or removes Labels or Leases in sets. It locks the items, in the order of their ids.
     """
-    which, value = (_OF_QUEUE, queue.pk) if item_ids is None else (_OF_ITEMS, list(item_ids))
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK.format(which=which), [value])
-        cursor.execute(_RECOUNT.format(which=which), [value])
+        if item_ids is None:
+            cursor.execute(_LOCK.format(which=_OF_QUEUE), [queue.pk])
+            cursor.execute(_RECOUNT_ALL, [queue.pk, queue.pk, queue.pk])
+        else:
+            items = list(item_ids)
+            cursor.execute(_LOCK.format(which=_OF_ITEMS), [items])
+            cursor.execute(_RECOUNT.format(which=_OF_ITEMS), [items])
 
 
 def rewind(*, queue: LabelingQueue, item_ids: Sequence[int] = ()) -> None:

@@ -185,3 +185,30 @@ def test_next__without_a_queue__takes_from_all_of_ones_queues_in_order(
     assert len(next_examples(session=session, count=12)) == 12
     other = start_session(labeler=labelers[1], filters={"type": ["contact_tier"]})
     assert next_examples(session=other) == []
+
+
+def test_next__branch_without_a_working_copy__is_told_and_nothing_is_gone(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue = queue_factory()
+    take(queue, labelers[0])
+    queue.branch.worktree = "closed"
+    queue.branch.save()
+    session = LabelingSession.objects.get()
+    with pytest.raises(QueueNotOpen, match="has no working copy now"):
+        next_examples(session=session)
+    assert set(queue.items.values_list("state", flat=True)) == {"open"}
+
+
+def test_next__very_many_do_not_fit_any_more__the_queue_is_refreshed(
+    dataset: Dataset, queue_factory: Factory, labelers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labeling_app.services import leasing
+
+    queue = queue_factory(filters={"status": ["pending"]})
+    session = start_session(labeler=labelers[0], queue=queue)
+    examples = queue.items.values_list("example", flat=True)
+    set_status(branch=dataset.main, uuids=list(examples), status="rejected", actor=None)
+    monkeypatch.setattr(leasing, "_MOST_ROUNDS", 1)
+    assert next_examples(session=session) == []
+    assert set(queue.items.values_list("state", flat=True)) == {"gone"}
