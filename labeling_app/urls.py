@@ -20,6 +20,7 @@ from labeling_app.console.queue_settings import (
 )
 from labeling_app.console.reviewing import QueueReviewPage, ReviewsPage
 from labeling_app.console.scorecards_page import ScorecardsPage
+from labeling_app.console.webhooks import WebhookPage, WebhooksPage
 
 urlpatterns: list[URLPattern] = [
     label_page("", LabelHomePage, "label_home"),
@@ -29,6 +30,8 @@ urlpatterns: list[URLPattern] = [
     label_page("preview/", InstructionsPreview, "label_instructions_preview"),
     label_page("keys/", KeysPage, "label_keys"),
     label_page("signed-in/", SignedInPage, "label_signed_in"),
+    label_page("webhooks/", WebhooksPage, "label_webhooks"),
+    label_page("webhooks/<uuid:webhook_id>/", WebhookPage, "label_webhook"),
     label_page("review/", ReviewsPage, "label_reviews"),
     label_page("<uuid:queue_id>/", LabelConsole, "label_console"),
     label_page("<uuid:queue_id>/form/", LabelForm, "label_form"),

@@ -90,6 +90,7 @@ UNFOLD: dict[str, Any] = {
                     _page(
                         "Sessions", "schedule", "admin:labeling_app_labelingsession_changelist", "can_review"
                     ),
+                    _page("Webhooks", "webhook", "label_webhooks", "can_manage"),
                 ],
             },
             {

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver
 from datasets_app.domain.roles import ALLOWED, Action, Role
 from datasets_app.models import AuditEvent, Dataset, Example, ExampleType
 from datasets_app.services.access import may
+from labeling_app.models import Webhook
 from labeling_app.services.queues import ensure_default_queue
 from tests.integration.admin.corpus_pages import chunks_of, make_query, make_source
 from tests.integration.admin.retrieval_pages import make_model, make_run
@@ -84,6 +85,8 @@ RIGHTS: dict[str, Action | None] = {
     "label/{queue}/": Action.LABEL,
     "label/{queue}/?type=validation": Action.LABEL,
     "label/{queue}/form/": Action.LABEL,
+    "label/webhooks/": Action.MANAGE,
+    "label/webhooks/{webhook}/": Action.MANAGE,
     "label/review/": Action.REVIEW,
     "label/{queue}/agreement/": Action.REVIEW,
     "label/{queue}/agreement/figures/": Action.REVIEW,
@@ -135,6 +138,7 @@ def test_get__by_a_role__is_answered_as_its_rights_say(
         "event": AuditEvent.objects.filter(dataset=texts)[0].pk,
         **corpus_places(),
         "queue": ensure_default_queue(dataset=texts, actor=None).pk,
+        "webhook": Webhook.objects.create(name="trainer", url="https://python.org/", events=[]).pk,
     }
     rights = ALLOWED[role] if role else frozenset()
     expected = {a: 200 if right is None or right in rights else 403 for a, right in RIGHTS.items()}
@@ -145,7 +149,7 @@ def test_get__by_a_role__is_answered_as_its_rights_say(
 def test_get__signed_out__goes_to_the_sign_in_page(client: Client, texts: Dataset) -> None:
     for address in RIGHTS:
         places = dict.fromkeys(("example", "type", "event", "branch", "run", "other_run", "model"), 1)
-        ids = dict.fromkeys(("dataset", "corpus", "source", "chunk", "query", "queue"), texts.pk)
+        ids = dict.fromkeys(("dataset", "corpus", "source", "chunk", "query", "queue", "webhook"), texts.pk)
         response = client.get(f"/admin/{address.format(**places, **ids)}")
         assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/admin/login/")
 

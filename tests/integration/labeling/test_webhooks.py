@@ -20,10 +20,14 @@ from datasets_app.domain.roles import Role
 from datasets_app.models import AuditEvent, ExampleType, Membership
 from datasets_app.services.corpus.fetching import Network
 from datasets_app.services.curation.datasets import create_dataset
+from datasets_app.services.curation.examples import bulk_upsert
 from goldenproject.kit.clock import frozen
 from goldenproject.kit.errors import BadInput, Forbidden
-from labeling_app.models import LabelingQueue, Webhook, WebhookDelivery
+from labeling_app.models import LabelingQueue, Review, Webhook, WebhookDelivery
+from labeling_app.python_api import LabelingSession
 from labeling_app.services import events
+from labeling_app.services.queues import refresh_queue
+from labeling_app.services.reviewing import decide
 from labeling_app.services.webhook_address import WebhookAddressRefused
 from labeling_app.services.webhook_deliveries import (
     MAX_TRIES,
@@ -44,6 +48,7 @@ from labeling_app.services.webhooks import (
     update_webhook,
     webhooks_for,
 )
+from tests.conftest import ROOT
 from tests.integration.labeling.webhook_receiver import Receiver, receiver
 
 __all__ = ["receiver"]
@@ -85,6 +90,14 @@ def is_signed_by(secret: str, headers: dict[str, str], body: bytes) -> bool:
     parts = dict(part.split("=", 1) for part in headers["golden-signature"].split(","))
     expected = hmac.new(secret.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected, parts["v1"])
+
+
+def guide_function() -> Any:
+    """The function that the guide gives to receivers."""
+    page = (ROOT / "goldenproject" / "guide" / "webhooks.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    return names["is_genuine"]
 
 
 # --- who, and what ----------------------------------------------------------------------------------------------------
@@ -287,6 +300,41 @@ def test_write_deliveries__transaction_rolled_back__leaves_none(manager: User, q
     assert not WebhookDelivery.objects.exists()
 
 
+def test_events__of_labels_and_reviews__are_told_with_their_facts(
+    manager: User, queue: LabelingQueue
+) -> None:
+    bulk_upsert(
+        branch=queue.branch,
+        documents=[{"id": f"t{n}", "input": {"text": f"text {n}"}} for n in (1, 2)],
+        actor=None,
+    )
+    LabelingQueue.objects.filter(pk=queue.pk).update(overlap=2, validates_adopted=True)
+    queue.refresh_from_db()
+    refresh_queue(queue=queue)
+    made(manager, "https://python.org/", events=list(Webhook.Event.values))
+    for name, answers in (("labeler", ("a", "a")), ("second-labeler", ("a", "b"))):
+        user = User.objects.create_user(name)
+        user.groups.add(Group.objects.get(name="labeler"))
+        session = LabelingSession.start(user, queue=queue)
+        for answer in answers:
+            example = session.get_next_example()
+            assert example is not None
+            session.submit_label(example, {"label": answer})
+    review = Review.objects.get()
+    decide(review_id=review.pk, actor=manager, outcome="rejected", comment="neither")
+    told = WebhookDelivery.objects.order_by("event").values_list("event", flat=True)
+    assert list(told) == [
+        "example.rejected",
+        "example.validated",
+        "label.disagreement",
+        *["label.submitted"] * 4,
+    ]
+    submitted = WebhookDelivery.objects.filter(event="label.submitted", payload__by="second-labeler")
+    assert {row.payload["facts"]["value"]["label"] for row in submitted} == {"a", "b"}
+    rejected = WebhookDelivery.objects.get(event="example.rejected")
+    assert (rejected.payload["by"], rejected.payload["example"]) == ("manager", str(review.item.example_id))
+
+
 # --- sent -----------------------------------------------------------------------------------------------------------
 def test_send_due__receiver_takes_it__is_delivered_signed_with_its_id_in_the_body(
     manager: User, queue: LabelingQueue, receiver: Receiver
@@ -304,8 +352,11 @@ def test_send_due__receiver_takes_it__is_delivered_signed_with_its_id_in_the_bod
     )
     assert delivery.delivered_at is not None
     ((headers, body),) = receiver.got
-    assert is_signed_by(secret_of(webhook), headers, body)
-    assert not is_signed_by(secret_of(webhook), headers, body + b" ")
+    is_genuine = guide_function()
+    assert is_genuine(secret_of(webhook), headers["golden-signature"], body)
+    assert not is_genuine(secret_of(webhook), headers["golden-signature"], body + b" ")
+    assert not is_genuine("whsec_other", headers["golden-signature"], body)
+    assert not is_genuine(secret_of(webhook), headers["golden-signature"], body, tolerance_s=-1)
     assert headers["golden-event"] == "label.submitted"
     assert headers["golden-delivery"] == str(delivery.pk)
     assert headers["content-type"] == "application/json"

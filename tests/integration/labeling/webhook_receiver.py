@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,6 +20,9 @@ class Receiver:
     answer: bytes = b"thank you"
     headers: dict[str, str] = field(default_factory=dict)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    before_answer: Callable[[], object] = lambda: None
+    go_on: threading.Event = field(default_factory=threading.Event)
+    """Set, unless the test wants to do something before anything is answered."""
 
     @property
     def deliveries(self) -> list[str]:
@@ -29,16 +32,20 @@ class Receiver:
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     receiver = Receiver()
+    receiver.go_on.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
-            for name, value in receiver.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(receiver.answer)
+            receiver.go_on.wait(30)
+            receiver.before_answer()
+            with suppress(OSError):  # whoever asked may be gone
+                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(receiver.answer)
 
         def log_message(self, *_: object) -> None:
             pass
