@@ -85,13 +85,22 @@ class ExampleDiffOut(serializers.Serializer):
         }
 
 
+class LabelBehindOut(serializers.Serializer):
+    """Who labeled a value, how their labels came to it in words, and when it was adopted."""
+
+    who = serializers.ListField(child=serializers.CharField())
+    said = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
 class BlameLineOut(serializers.Serializer):
-    """A field, its value, and the commit that gave it that value."""
+    """A field, its value, the commit that gave it that value, and the label behind it, if there is one."""
 
     path = serializers.CharField()
     value = AnyJson(allow_null=True)
     change = serializers.ChoiceField(CHANGE_TYPES, source="change_type")
     commit = CommitOut()
+    label = LabelBehindOut(allow_null=True)
 
 
 class SideOut(serializers.Serializer):

@@ -161,6 +161,7 @@ class ExampleHistoryPage(VersioningPage):
                 "name": plain_field_name(line.path),
                 "value": show_value(line.value),
                 "commit": line.commit,
+                "label": line.label,
                 "address": self.url("commit", line.commit.commit_hash),
             }
             for line in lines

@@ -47,7 +47,13 @@ class Command(DatasetCommand):
         commit = resolve(dataset, options["at"])
         found = blame(dataset, identity.pk, at=commit)
         fields = [
-            {"path": b.path, "value": b.value, "change": b.change_type, "commit": commit_document(b.commit)}
+            {
+                "path": b.path,
+                "value": b.value,
+                "change": b.change_type,
+                "commit": commit_document(b.commit),
+                "label": None if b.label is None else {"who": list(b.label.who), "said": b.label.said},
+            }
             for b in found
         ]
         wide = max((len(b.path) for b in found), default=0)
@@ -58,6 +64,7 @@ class Command(DatasetCommand):
                 f" {b.commit.author:<{author_wide}} {b.commit.committed_at:%Y-%m-%d}  ",
                 (f"{b.path:<{wide}}", "cyan"),
                 f"  {shown(b.value)}",
+                "" if b.label is None else f"  (label: {', '.join(b.label.who)}; {b.label.said})",
             )
             for b in found
         ]

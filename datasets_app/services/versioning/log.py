@@ -13,6 +13,7 @@ from datasets_app.domain.commits import GraphCommit, GraphRow, graph_rows
 from datasets_app.domain.json_path import MISSING, format_path
 from datasets_app.errors import UnknownExample
 from datasets_app.models import Dataset, DatasetCommit, ExampleChange, ExampleIdentity
+from datasets_app.services.versioning.label_sources import LabelBehind, label_behind, labels_of
 from datasets_app.services.versioning.store import blob_texts
 
 _LOADED_COMMITS = 200
@@ -125,12 +126,13 @@ def row_history(dataset: Dataset, example: uuid.UUID) -> list[ExampleChange]:
 
 @dataclass(frozen=True)
 class BlameLine:
-    """One field of an example and the commit that gave it its present value."""
+    """One field of an example, the commit that gave it its present value, and the label that did, if one did."""
 
     path: str
     value: Any
     commit: DatasetCommit
     change_type: str
+    label: LabelBehind | None = None
 
 
 def blame(dataset: Dataset, example: uuid.UUID, *, at: DatasetCommit) -> list[BlameLine]:
@@ -149,8 +151,15 @@ def blame(dataset: Dataset, example: uuid.UUID, *, at: DatasetCommit) -> list[Bl
     newest = states.last_change(at.commit_hash)
     if newest is None or changes[newest].new_hash is None:
         raise UnknownExample(f"Version {at.short_hash} of “{dataset}” does not hold this example.")
+    labels = labels_of(example)
     return [
-        BlameLine(path, value, changes[origin].commit, changes[origin].change_type)
+        BlameLine(
+            path,
+            value,
+            changes[origin].commit,
+            changes[origin].change_type,
+            label_behind(labels, path, value, by=changes[origin].commit.committed_at),
+        )
         for path, value in documents[newest].items()
         for origin in [states.origin(newest, path, value)]
     ]

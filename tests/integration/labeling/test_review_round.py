@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from datasets_app.models import Example
+from datasets_app.services.curation.examples import update_example
 from datasets_app.services.versioning.commits import commit
 from datasets_app.services.versioning.comparing import compare
+from datasets_app.services.versioning.log import blame
 from labeling_app.models import Label, LabelingQueue, Review
 from labeling_app.services.reviewing import decide, undo_decision
 from labeling_app.services.submitting import submit_label
@@ -115,3 +117,37 @@ def test_provenance__of_the_final_label__is_content_of_the_commit(
     assert change.new["provenance"] == {
         "label": {"origin": "unanimous", "labels": 2, "agreement": 1, "method": "majority", "queue": "topics"}
     }
+
+
+def test_blame__an_adopted_answer__names_the_commit_and_whose_label_it_is(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    queue = queue_factory("topics", overlap=2)
+    answer(queue, labelers[0], "refund")
+    answer(queue, labelers[1], "refund")
+    answer(queue, labelers[0], "refund")
+    answer(queue, labelers[1], "fees")
+    decide(
+        review_id=Review.objects.get().pk,
+        actor=person("reviewer"),
+        outcome="adopted",
+        value={"label": "fees"},
+        comment="see text",
+    )
+    version = commit(branch=queue.branch, message="Labeled", actor=None)
+    found = {}
+    for name in ("t1", "t2", "t3"):
+        lines = blame(queue.dataset, item_of(queue, name).example_id, at=version)
+        found[name] = {line.path: line.label and (line.label.who, line.label.said) for line in lines}
+    assert found["t1"]["$.output.label"] == (("labeler", "second-labeler"), "unanimous, 2 labels")
+    assert found["t2"]["$.output.label"] == (("reviewer",), "adjudicated: see text")
+    assert found["t1"]["$.input.text"] is None
+    assert set(found["t3"].values()) == {None}
+    edited = update_example(
+        example=_row(queue, "t1"), actor=person("curator"), expected_output={"label": "other"}
+    )
+    later = commit(branch=queue.branch, message="Edited", actor=person("curator"))
+    (line,) = [
+        line for line in blame(queue.dataset, edited.identity_id, at=later) if line.path == "$.output.label"
+    ]
+    assert (line.commit, line.label) == (later, None)
