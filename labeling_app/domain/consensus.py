@@ -7,7 +7,7 @@ give the same consensus in whatever order they come. A tie is visible in the sha
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,11 +128,6 @@ def closeness(numbers: Sequence[float], span: float) -> float | None:
 def rounded(value: float) -> int:
     """Return the nearest whole number, halves away from zero: for answers that must be integers."""
     return int(math.copysign(math.floor(abs(value) + 0.5), value))
-
-
-def best_answer(answers: Mapping[str, float]) -> str:
-    """Return the canonical text with the greatest weight; of equal ones the smallest text."""
-    return min(answers, key=lambda text: (-answers[text], text))
 
 
 def _some(numbers: Sequence[float]) -> None:

@@ -252,7 +252,7 @@ def _told_by_prediction(chosen: str, evidence: Sequence[MethodEvidence]) -> str:
     best = max(known, key=lambda found: found.predicted or 0.0)
     lead = {
         "majority": "Labelers' own accuracies or error rates do not predict left-out labels better than plain votes do",
-        "weighted": "Labelers differ in how often they are right, and weighing them predicts left-out labels best",
+        "weighted": "Labelers differ in how often they are right, and weighing them predicts left-out labels better than votes do",
         "dawid_skene": "Labelers take different classes for each other, and knowing who errs how predicts left-out labels best",
     }[chosen]
     doubt = "" if best.method == chosen else f"; {TITLES[best.method]} is not ahead beyond doubt"
