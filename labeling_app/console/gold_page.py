@@ -200,17 +200,17 @@ class GoldPage(QueuePage):
     def _promote(self) -> str:
         at_least = _count(self.request.POST.get("at_least"), 2)
         count = promote_unanimous(queue=self.queue, actor=self.person, at_least=at_least)
-        return f"{count:,} unanimous examples are hidden checks now."
+        return _now_checks(count)
 
     def _choose(self) -> str:
         keys = [id_in(one) for one in self.request.POST.getlist("example")]
         count = gold_from_present(queue=self.queue, example_ids=keys, actor=self.person)
-        return f"{count:,} examples are hidden checks now."
+        return _now_checks(count)
 
     def _remove(self) -> str:
         keys = [id_in(one) for one in self.request.POST.getlist("gold")]
         count = remove_gold(queue=self.queue, example_ids=keys, actor=self.person)
-        return f"{count:,} examples are no hidden checks any more."
+        return f"{count:,} example{'' if count == 1 else 's'} taken out of the hidden checks."
 
     def _answer(self) -> str:
         typed = self.request.POST
@@ -267,6 +267,10 @@ def _number(text: str | None) -> int | None:
 
 def _count(text: str | None, default: int) -> int:
     return min(max(_number(text) or default, 2), MOST_LABELERS)
+
+
+def _now_checks(count: int) -> str:
+    return "1 example is a hidden check now." if count == 1 else f"{count:,} examples are hidden checks now."
 
 
 def _percent(share: Any) -> str:
