@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, reverse
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from datasets_app.admin.jobs import job_address, visible_jobs
 from datasets_app.domain.roles import Action
@@ -67,6 +68,7 @@ class LabelFilesPage(QueuePage):
             options=upload.options if upload is not None else {"people": True, "suggestions": True},
             tool_title=tool_called(upload.tool).title if upload is not None else "",
             tools=TOOLS.values(),
+            file_input=UnfoldAdminFileFieldWidget().render("file", None, {"id": "lb-file"}),
             fields=[part.name for part in answer_shape(self.queue).parts],
             label_count=Label.objects.filter(queue=self.queue).count(),
             annotator_count=annotators.count(),
@@ -225,12 +227,13 @@ def _counts(result: LabelImport | None) -> list[tuple[str, int, str]]:
         return []
     counts = [
         ("new labels", result.added, "new"),
-        ("changed", result.changed, "changed"),
         ("here already", result.same, "unchanged"),
         ("refused", result.refused, "refused"),
     ]
+    if result.changed:
+        counts.insert(1, ("changed", result.changed, "changed"))
     if result.suggestions:
-        counts.insert(3, ("suggestions", result.suggestions, "new"))
+        counts.insert(-1, ("suggestions", result.suggestions, "new"))
     if result.examples_added:
         counts.insert(0, ("new examples", result.examples_added, "new"))
     return counts

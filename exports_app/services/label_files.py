@@ -383,12 +383,12 @@ class _Import:
     def _documents(self) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
         for task in self._staged.unmatched():
-            key = task.name or (task.inputs[0] if task.inputs else "")
+            key = task.external_id or (task.inputs[0] if task.inputs else "")
             if task.why != "unknown" or not task.inputs or key in seen:
                 continue
             seen.add(key)
             document = {"input": orjson.loads(task.inputs[0])}
-            yield {"id": task.name, **document} if task.name else document
+            yield {"id": task.external_id, **document} if task.external_id else document
 
 
 def _parts(documents: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
@@ -401,6 +401,8 @@ def _unmatched(why: str, name: str) -> str:
     called = f" “{name}”" if name else ""
     if why == "ambiguous":
         return f"several examples have this very input{called}; name the example by external_id"
+    if why == "outside":
+        return f"the dataset has the example{called}, but not the queue: its type or the queue's filters leave it out"
     if why == "gone":
         return f"the example{called} has left the working copy, or the queue's filters; refresh the queue"
     return f"no example of the queue fits the task{called}: neither its id nor its input is known; add it, or leave it out"

@@ -59,12 +59,16 @@ class StagedSuggestion(NamedTuple):
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A staged task without an example here. `why` is unknown, ambiguous or gone."""
+    """A staged task without an item. `why` is unknown, ambiguous, gone, or outside: the dataset has it, the queue not.
+
+    `name` is for people; `external_id` is what the file itself calls the example, "" when it does not.
+    """
 
     number: int
     place: str
     why: str
     name: str
+    external_id: str
     inputs: tuple[str, ...]
 
 
@@ -140,6 +144,15 @@ _GONE = """
     UPDATE golden_task t SET item = NULL, why = 'gone'
       FROM labeling_app_queueitem i WHERE i.id = t.item AND i.state = 'gone'
 """
+_OUTSIDE = """
+    UPDATE golden_task t SET why = 'outside'
+     WHERE t.item IS NULL AND t.why = 'unknown'
+       AND (EXISTS (SELECT 1 FROM datasets_app_exampleidentity x
+                     WHERE x.dataset_id = %(dataset)s AND (x.id = t.example OR x.external_id = ANY(t.names)))
+            OR t.n IN (SELECT w.n FROM (SELECT t.n, u.input::jsonb AS input FROM golden_task t, unnest(t.inputs) u(input)
+                                         WHERE t.item IS NULL AND t.why = 'unknown') w
+                         JOIN datasets_app_example e ON e.branch_id = %(branch)s AND e.input_data = w.input))
+"""
 # The input that was labeled: what the file shows, where it shows it (then a change since is seen), else what is here.
 _SHOWN = """
     UPDATE golden_task t
@@ -159,7 +172,8 @@ _SET_HASH = (
     "UPDATE golden_task t SET hash = h.hash FROM unnest(%s::int[], %s::bytea[]) h(n, hash) WHERE h.n = t.n"
 )
 _UNMATCHED = """
-    SELECT t.n, t.place, t.why, coalesce(t.names[1], t.example::text, nullif(t.own_id, ''), ''), t.inputs
+    SELECT t.n, t.place, t.why, coalesce(t.names[1], t.example::text, nullif(t.own_id, ''), ''),
+           coalesce(t.names[1], ''), t.inputs
       FROM golden_task t WHERE t.item IS NULL ORDER BY t.n LIMIT %s
 """
 
@@ -254,7 +268,7 @@ class ImportedLabels:
     def match(self) -> int:
         """Find the item of each task that has none yet; return how many are left without."""
         self._run("ANALYZE golden_task")
-        for statement in (_BY_EXAMPLE, _BY_NAME, _BY_INPUT, _BY_OWN_ID, _GONE, _SHOWN):
+        for statement in (_BY_EXAMPLE, _BY_NAME, _BY_INPUT, _BY_OWN_ID, _GONE, _OUTSIDE, _SHOWN):
             self._run(statement, self._places)
         self._hash_inputs()
         with connection.cursor() as cursor:
@@ -272,8 +286,8 @@ class ImportedLabels:
         """Yield the tasks without an example here, in the order of the file."""
         with connection.cursor() as cursor:
             cursor.execute(_UNMATCHED, [most])
-            for number, place, why, name, inputs in cursor.fetchall():
-                yield Unmatched(number, place, why, name, tuple(inputs))
+            for number, place, why, name, external_id, inputs in cursor.fetchall():
+                yield Unmatched(number, place, why, name, external_id, tuple(inputs))
 
     def compare(self, most_told: int) -> Compared:
         """Lock the items and say what `write` would do; at the most `most_told` of what is taken."""

@@ -226,6 +226,22 @@ def test_import__tasks_that_nothing_fits__become_examples_on_request(
     assert ("n1", "guest", "b") in labels(queue)
 
 
+def test_import__adding_examples__never_writes_over_one_that_the_queue_leaves_out(
+    queue_factory: Make, dataset: Dataset
+) -> None:
+    queue = queue_factory(filters={"text": "question 1"})
+    left_out = task("another text", ("guest", "a"), meta={"external_id": "t5"})
+    with pytest.raises(LabelFileRefused, match="the dataset has the example “t5”, but not the queue"):
+        bring(queue, [left_out], add_examples=True)
+    with pytest.raises(LabelFileRefused, match="the dataset has the example, but not the queue"):
+        bring(queue, [task("question 6", ("guest", "a"))], add_examples=True)
+    bulk_upsert(branch=dataset.main, documents=[{"id": "7", "input": {"text": "seven"}}], actor=None)
+    bring(queue, [task("question 1 of a number of another tool", ("guest", "a"), id=7)], add_examples=True)
+    assert Example.objects.get(identity__external_id="t5").input_data == {"text": "question 5"}
+    assert Example.objects.get(identity__external_id="7").input_data == {"text": "seven"}
+    assert Label.objects.get().example.external_id is None
+
+
 def test_import__over_a_label_that_the_person_gave_here__is_refused(
     queue_factory: Make, labelers: list[Any]
 ) -> None:
