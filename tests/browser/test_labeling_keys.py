@@ -7,10 +7,22 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from datasets_app.models import Example
+from datasets_app.models import Example, ExampleType
+from datasets_app.services.curation.datasets import create_dataset
+from datasets_app.services.curation.examples import bulk_upsert
+from datasets_app.services.curation.types import save_type
 from labeling_app.models import KeyMap, Label, QueueItem, Suggestion
+from labeling_app.services.queues import QueueOptions, create_queue
 from tests.browser.conftest import Visitor
-from tests.browser.labeling_scene import INSTRUCTIONS, Labeling, bank_queue, made, stored, ticket_queue
+from tests.browser.labeling_scene import (
+    INSTRUCTIONS,
+    MESSAGE,
+    Labeling,
+    bank_queue,
+    made,
+    stored,
+    ticket_queue,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -146,3 +158,64 @@ def test_console__says_nothing_about_content_in_address_or_log(visitor: Callable
     expect(page.get_by_role("dialog")).to_contain_text("high")
     told = "\n".join(seen)
     assert not [word for word in ("high", "note", "ticket-1", "Charged") if word in told]
+
+
+CONVERSATION = {
+    "title": "Parcel that does not arrive",
+    "turns": [
+        {"speaker": "customer", "said": "Where is my parcel? It was due on Tuesday."},
+        {"speaker": "agent", "said": f"Let me look. {MESSAGE}", "seconds": 41},
+        {"speaker": "customer", "said": "Thank you."},
+    ],
+    "article": "A paragraph that is as long as those that people read. " * 60,
+    "query": "SELECT id\n  FROM parcels\n WHERE due < now() (\n  arrived IS NULL\n);\n",
+    "facts": {
+        "weights": [{"item": "A", "grams": 1200}, {"item": "B", "grams": 80}],
+        "route": {"from": {"city": "Bremen", "country": "DE"}, "to": {"city": "Graz", "country": "AT"}},
+        "events": [{"at": "08:00", "where": {"hall": n, "shelf": None}} for n in range(3)],
+        "insured": False,
+        "note": None,
+    },
+    "score": 0.000123,
+}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_example__nested_and_long__is_drawn_to_be_read(visitor: Callable[..., Visitor], dark: bool) -> None:
+    labeler = made("labeler", "labeler")
+    example_type = ExampleType.objects.filter(name="conversation").first() or save_type(
+        example_type=ExampleType(
+            name="conversation",
+            title="Conversation",
+            input_schema={"type": "object"},
+            output_schema={
+                "type": "object",
+                "properties": {"solved": {"type": "boolean"}},
+                "required": ["solved"],
+            },
+            presentation={"shown_as": {"article": "text"}, "keys": {"solved": {"yes": "s"}}},
+        ),
+        actor=None,
+    )
+    dataset = create_dataset(name=f"talks-{dark}", actor=None, default_type=example_type)
+    bulk_upsert(branch=dataset.main, documents=[{"id": "talk", "input": CONVERSATION}], actor=None)
+    queue = create_queue(dataset=dataset, name=f"talks-{dark}", actor=None, options=QueueOptions())
+    one = visitor(f"labeling-nested-{'dark' if dark else 'light'}", dark=dark)
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    view = page.locator("#lc-view")
+    expect(view).not_to_contain_text("{")
+    one.shot("above")
+    view.evaluate("view => view.scrollTo(0, view.scrollHeight)")
+    one.shot("below")
+    # what is folded is found, and opened
+    console.press("/")
+    page.keyboard.type("shelf")
+    expect(page.locator(".lc-hit-here")).to_be_visible()
+    assert page.evaluate("document.scrollingElement.scrollTop + document.body.scrollTop") == 0
+    one.shot("found-inside")
+    console.press("Escape", "s", "Enter")  # the key that the type fixes
+    expect(page.get_by_role("heading", name="Nothing left for you here")).to_be_visible()
+    console.wait_sent()
+    assert stored(queue, labeler) == {"talk": {"solved": True}}

@@ -36,7 +36,7 @@ export function makeFind({ place, area }) {
     if (wanted.trim()) {
       const walker = document.createTreeWalker(area(), NodeFilter.SHOW_TEXT);
       const nodes = [];
-      while (walker.nextNode()) nodes.push(walker.currentNode);
+      while (walker.nextNode()) if (!walker.currentNode.parentElement.closest(".gd-sr")) nodes.push(walker.currentNode);
       for (const node of nodes) if (hits.length < MOST_HITS) markIn(node, wanted);
     }
     if (hits.length) go(1, false);

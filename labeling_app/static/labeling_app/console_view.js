@@ -34,6 +34,8 @@ export function inOrder(value, views = []) {
   const known = views.filter((view) => Object.hasOwn(value, view.name));
   const names = new Set(known.map((view) => view.name));
   const rest = Object.keys(value).filter((name) => !names.has(name));
+  const size = (name) => (isNested(value[name]) ? 2 : isShort(value[name]) ? 0 : 1);
+  rest.sort((a, b) => size(a) - size(b)); // what the type says nothing of: the short first
   return [...known.map((view) => [view, value[view.name]]), ...rest.map((name) => [{ name, title: spoken(name) }, value[name]])];
 }
 
@@ -69,14 +71,15 @@ function looksLikeCode(text) {
   return marked.length / lines.length > 0.6;
 }
 
+const isChips = (values) => values.every((value) => isScalar(value) && String(value).length <= 40);
+
 function drawList(values, view, depth) {
   if (!values.length) return el("span", { class: "lc-none" }, "none");
-  if (values.every((value) => isScalar(value) && String(value).length <= 40)) {
+  if (isChips(values)) {
     return el("ul", { class: "lc-chips" }, ...values.map((value) => el("li", {}, drawValue(value, view.item || {}, depth + 1))));
   }
   if (fitsTable(values)) return drawTable(values, view.item || {});
-  const rows = values.map((value) => el("li", {}, drawValue(value, view.item || {}, depth + 1)));
-  return folded(el("ol", { class: "lc-items" }, ...rows), plural(values.length, "entry", "entries"), values.length, depth);
+  return el("ol", { class: "lc-items" }, ...values.map((value) => el("li", {}, drawValue(value, view.item || {}, depth + 1))));
 }
 
 /** Rows of the same few short fields are a table. */
@@ -108,18 +111,27 @@ function drawTable(values, view) {
 function drawObject(value, view, depth) {
   const fields = inOrder(value, view.children);
   if (!fields.length) return el("span", { class: "lc-none" }, "empty");
-  const list = el("dl", { class: "lc-defs" });
-  for (const [one, part] of fields) {
-    const wide = !isShort(part) && !(Array.isArray(part) && part.every((entry) => isScalar(entry) && String(entry).length <= 40));
-    list.append(el("div", { class: wide ? "lc-def lc-def-wide" : "lc-def" }, el("dt", { title: one.description || null }, one.title), el("dd", {}, drawValue(part, one, depth + 1))));
-  }
-  return folded(list, plural(fields.length, "field"), fields.length, depth);
+  return el("dl", { class: "lc-defs" }, ...fields.map(([one, part]) => (isNested(part) ? folded(one, part, depth) : defined(one, part, depth))));
 }
 
-/** What lies deep is foldable; it is open unless it is long. */
-function folded(inner, summary, count, depth) {
-  if (depth < 1) return inner;
-  return el("details", { class: "lc-fold", open: depth < 3 && count <= OPEN_ENTRIES }, el("summary", {}, summary), inner);
+function defined(view, value, depth) {
+  const wide = !isShort(value) && !(Array.isArray(value) && isChips(value));
+  return el("div", { class: wide ? "lc-def lc-def-wide" : "lc-def" }, el("dt", { title: view.description || null }, view.title), el("dd", {}, drawValue(value, view, depth + 1)));
+}
+
+/** Whether a value has so much in it that it can be folded away. */
+function isNested(value) {
+  if (isObject(value)) return Object.keys(value).length > 0;
+  return Array.isArray(value) && value.length > 0 && !isChips(value) && !fitsTable(value);
+}
+
+/** A field with more in it: its title folds it; it is open unless it is long or lies deep. */
+function folded(view, value, depth) {
+  const count = Object.keys(value).length;
+  const open = depth < 2 && count <= OPEN_ENTRIES;
+  const size = Array.isArray(value) ? plural(count, "entry", "entries") : plural(count, "field");
+  const summary = el("summary", { title: view.description || null }, view.title, el("span", { class: "lc-fold-count" }, size));
+  return el("div", { class: "lc-def lc-def-wide" }, el("dt", { class: "gd-sr" }, view.title), el("dd", {}, el("details", { class: "lc-fold", open }, summary, drawValue(value, view, depth + 1))));
 }
 
 /** Draw what changed in an example, field by field, before beside now. */
