@@ -24,7 +24,7 @@ from labeling_app.domain.consensus import (
     trimmed_mean,
 )
 from labeling_app.models import LabelingQueue
-from labeling_app.services.consensus_models import LEARNING_METHODS, fitted_consensus
+from labeling_app.services.consensus_models import LEARNING_METHODS, FittedConsensus, fitted_consensus
 from labeling_app.services.queue_fields import fields_of
 
 _AVERAGES = {"mean": mean, "median": median, "trimmed_mean": trimmed_mean}
@@ -46,14 +46,19 @@ class GivenAnswer:
 
 
 def consensus_of(
-    *, queue: LabelingQueue, item_ids: Sequence[int], method: str = ""
+    *,
+    queue: LabelingQueue,
+    item_ids: Sequence[int],
+    method: str = "",
+    fitted: FittedConsensus | None = None,
 ) -> dict[int, ConsensusValue]:
     """Return the consensus of those of the items that have labels; `method` is the queue's own when it is empty.
 
     Answers are compared by their classes (see `deciding_fields`); of the labels that say what won, the answer is the
     one given most often as a whole. Methods that average give each number the average of all labels. Methods that learn
-    from the whole queue (weighted, dawid_skene, crowdlab) are fitted on it first (see consensus_models); where what was
-    learned says nothing of an item, such as of a labeler who is new since, the majority speaks.
+    from the whole queue (weighted, dawid_skene, crowdlab) are fitted on it first, unless `fitted` has what they learned
+    (see consensus_models); where that says nothing of an item, such as of a labeler who is new since, the majority
+    speaks.
     """
     fields = fields_of(queue)
     deciding = deciding_fields(fields)
@@ -64,7 +69,7 @@ def consensus_of(
     }
     learned: dict[int, tuple[str, float]] = {}
     if method in LEARNING_METHODS:
-        learned = fitted_consensus(queue, method).choose(
+        learned = (fitted or fitted_consensus(queue, method)).choose(
             {
                 item: [(answer.annotator, vote) for answer, vote in zip(answers, votes, strict=True)]
                 for item, (answers, votes) in items.items()

@@ -14,6 +14,7 @@ from datasets_app.services.access import record, require
 from datasets_app.services.jobs import start_job
 from goldenproject.kit.audit import acting
 from labeling_app.models import Label, LabelingQueue, QueueItem
+from labeling_app.services.consensus_models import fitted_consensus
 from labeling_app.services.consensus_report import consensus_of
 from labeling_app.services.settling import ITEMS_AT_ONCE, OF_ONE_ITEM, settle
 
@@ -48,12 +49,13 @@ def recompute_queue(*, queue: LabelingQueue, actor: Any, progress: Progress | No
     tell = progress or (lambda done, total, message: None)
     items = _labeled_items(queue)
     tell(0, len(items), f"Consensus of {queue.name}: {queue.get_consensus_method_display()}")
-    values = None
-    if queue.consensus_method not in OF_ONE_ITEM:
-        values = consensus_of(queue=queue, item_ids=items, method=queue.consensus_method)
+    method = queue.consensus_method
+    fitted = None if method in OF_ONE_ITEM else fitted_consensus(queue, method, fresh=True)
     for start in range(0, len(items), ITEMS_AT_ONCE):
+        part = items[start : start + ITEMS_AT_ONCE]
+        values = consensus_of(queue=queue, item_ids=part, method=method, fitted=fitted) if fitted else None
         with acting(actor, f"consensus of {queue.name}"):
-            settle(queue=queue, item_ids=items[start : start + ITEMS_AT_ONCE], actor=actor, values=values)
+            settle(queue=queue, item_ids=part, actor=actor, values=values)
         tell(min(start + ITEMS_AT_ONCE, len(items)), len(items), None)
     states = QueueItem.objects.filter(queue=queue).aggregate(
         adopted=Count("pk", filter=Q(state=QueueItem.State.ADOPTED)),

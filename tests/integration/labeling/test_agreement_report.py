@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from datasets_app.models import AuditEvent, JobRun
+from datasets_app.models import AuditEvent, ExampleType, JobRun
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import get_type
@@ -225,8 +226,6 @@ def test_agreement_report__a_labeler__may_not(queue_factory: MakeQueue, labelers
 
 
 def test_document__of_a_report__is_plain_json(companies: LabelingQueue) -> None:
-    import json
-
     rate(companies, {"c1": {"x": {"quality_rating": "A"}, "y": {"quality_rating": "B"}}})
 
     document = agreement_report(companies).document()
@@ -358,3 +357,53 @@ def test_page__names_of_people_and_classes__are_escaped(
 
     assert bad not in found
     assert "&lt;script&gt;" in found
+
+
+# --- levels of measurement from the schema --------------------------------------------------------------------------
+def test_agreement_report__an_ordered_enumeration__is_measured_by_ranks(db: None) -> None:
+    kind = ExampleType.objects.create(
+        name="mood",
+        title="Mood",
+        input_schema={"type": "object", "properties": {"text": {"type": "string"}}},
+        output_schema={
+            "type": "object",
+            "properties": {"mood": {"enum": ["bad", "so-so", "good"], "x-scale": "ordinal"}},
+        },
+        class_field="mood",
+    )
+    dataset = create_dataset(name="moods", actor=None, default_type=kind)
+    bulk_upsert(
+        branch=dataset.main,
+        documents=[{"id": f"m{n}", "input": {"text": f"text {n}"}} for n in range(1, 4)],
+        actor=None,
+    )
+    queue = create_queue(dataset=dataset, name="moods", actor=None, options=QueueOptions(overlap=2))
+    answers = {"m1": ("bad", "bad"), "m2": ("good", "good"), "m3": ("bad", "so-so")}
+    rate(queue, {name: {"x": {"mood": a}, "y": {"mood": b}} for name, (a, b) in answers.items()})
+
+    (found,) = agreement_report(queue).fields
+
+    # the table of three units with bad, so-so, good for 1, 2, 3
+    assert (found.kind, found.level) == ("class", "ordinal")
+    assert found.alpha.value == pytest.approx(7 / 9)
+    assert found.alphas["interval"].value == pytest.approx(24 / 29)
+    assert found.classes == ("bad", "so-so", "good")
+    assert found.fleiss is not None
+
+
+def test_agreement_report__a_nested_field_that_some_leave_out__compares_those_who_gave_it(
+    companies: LabelingQueue,
+) -> None:
+    rate(
+        companies,
+        {
+            "c1": {"x": {"quality_rating": "A", "icp_match": True}, "y": {"quality_rating": "A"}},
+            "c2": {
+                "x": {"quality_rating": "A", "icp_match": True},
+                "y": {"quality_rating": "B", "icp_match": True},
+            },
+        },
+    )
+
+    assert field(companies, "icp_match").percent.units == 1
+    assert field(companies, "quality_rating").percent.units == 2
