@@ -13,7 +13,7 @@ from datasets_app.services.curation.examples import bulk_upsert, delete_examples
 from goldenproject.kit.errors import BadInput, Forbidden
 from labeling_app.errors import UnknownQueue
 from labeling_app.models import LabelingQueue, QueueItem
-from labeling_app.services import refreshing
+from labeling_app.services import queue_progress, refreshing
 from labeling_app.services.queues import (
     QueueOptions,
     create_queue,
@@ -202,6 +202,28 @@ def test_progress__counts_items_and_labels(queue_factory: Factory, labelers: lis
         "labels": 3,
         "labels_wanted": 20,
     }
+
+
+def test_progress__counting_took_long__the_figures_of_before_are_given_while_a_thread_counts(
+    queue_factory: Factory, labelers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queue_factory()
+    started: list[Any] = []
+    monkeypatch.setattr(queue_progress, "_SLOW_S", -1.0)
+    monkeypatch.setattr(queue_progress, "KEPT_S", -1000.0)
+    monkeypatch.setattr(
+        queue_progress.threading, "Thread", lambda **said: started.append(said) or Unstarted()
+    )
+    assert progress_of(queue).labels == 0
+    answer(queue, labelers[0])
+    assert [progress_of(queue).labels, progress_of(queue).labels] == [0, 0]
+    assert [said["args"] for said in started] == [(queue,)]
+    assert progress_of(queue, fresh=True).labels == 1
+
+
+class Unstarted:
+    def start(self) -> None:
+        """Leave the counting to the test."""
 
 
 def test_recount__wrong_counts__are_put_right(queue_factory: Factory, labelers: list[Any]) -> None:
