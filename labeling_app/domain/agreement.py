@@ -30,7 +30,7 @@ from labeling_app.domain.ratings import FloatArray, IntArray, Ratings, RatingTab
 
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
-NO_PAIRS: Final = "No unit was rated by two or more raters, so there is nothing to compare."
+NO_PAIRS: Final = "No example has answers of two or more labelers, so there is nothing to compare."
 ONE_CLASS: Final = "Only one class was ever given: all agree, but chance alone would give that too, so it cannot be corrected for."
 NOT_NUMBERS: Final = "The values are no numbers, so they have no order or distance."
 NEGATIVE: Final = "A ratio scale has a zero and nothing below it, but there are negative values."

@@ -107,7 +107,7 @@ def advise_on_classes(
     chosen = _best_predicting(predicted, logs)
     why = _told_by_prediction(chosen, evidence)
     if by_gold:
-        told = _accuracies(evidence)
+        told = _accuracies([found for found in evidence if found.method in candidates])
         why = f"On {gold:,} gold examples the best methods cannot be told apart ({told}), so prediction decides. {why}"
     elif gold:
         few = f"{gold:,} gold examples with labels are" if gold > 1 else "1 gold example with labels is"

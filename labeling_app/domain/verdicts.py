@@ -46,7 +46,7 @@ def of_alpha(alpha: Coefficient, *, of_numbers: bool = False) -> Verdict:
     words = "numbers" if of_numbers else "words"
     unsure = ""
     if alpha.low is not None and _band(alpha.low) != _band(alpha.value):
-        unsure = f" With {alpha.units:,} units the interval still reaches down to {alpha.low:.3f}."
+        unsure = f" With {alpha.units:,} examples the interval still reaches down to {alpha.low:.3f}."
     if alpha.value >= 0.8:
         return Verdict("reliable", "These labels can be relied upon." + unsure, "good")
     if alpha.value >= 0.667:

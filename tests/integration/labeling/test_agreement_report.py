@@ -206,7 +206,7 @@ def test_agreement_report__no_labels__says_what_is_missing(queue_factory: MakeQu
     report = agreement_report(queue_factory())
 
     assert (report.labels, report.items, report.labelers) == (0, 0, 0)
-    assert report.fields[0].alpha.why_none.startswith("No unit was rated by two")
+    assert report.fields[0].alpha.why_none.startswith("No example has answers of two")
 
 
 def test_agreement_report__many_labels__is_one_query(
@@ -407,3 +407,15 @@ def test_agreement_report__a_nested_field_that_some_leave_out__compares_those_wh
 
     assert field(companies, "icp_match").percent.units == 1
     assert field(companies, "quality_rating").percent.units == 2
+
+
+def test_page__crowdlab_without_a_model__says_what_it_needs(
+    client_of: Callable[[str], Client], rated: LabelingQueue
+) -> None:
+    client = client_of("reviewer")
+
+    assert "Not tried" in page(client, rated, "method/")
+    tried = page(client, rated, "method/", "?crowdlab=1")
+
+    assert "Not tried" not in tried
+    assert "embedding model" in tried or "have a vector" in tried

@@ -88,7 +88,9 @@ def test_advise_on_classes__gold_cannot_tell__prediction_decides_among_the_best(
     # Dawid–Skene would predict best, but gold rules it out
     assert advice.method in ("majority", "weighted")
     assert advice.rests_on == "gold"
-    assert advice.why.startswith("On 50 gold examples the best methods cannot be told apart")
+    assert advice.why.startswith(
+        "On 50 gold examples the best methods cannot be told apart (majority 90.0%, the weighted vote 90.0%), so"
+    )
 
 
 def test_advise_on_classes__crowdlab_best_on_gold__is_trusted() -> None:

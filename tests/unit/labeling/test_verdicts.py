@@ -43,7 +43,7 @@ def test_of_alpha__each_band_of_krippendorff__has_its_word(value: float, word: s
 def test_of_alpha__an_interval_that_reaches_into_the_band_below__says_so() -> None:
     verdict = of_alpha(Coefficient(0.85, 0.701, 0.95, 1200, 3))
 
-    assert verdict.advice.endswith("With 1,200 units the interval still reaches down to 0.701.")
+    assert verdict.advice.endswith("With 1,200 examples the interval still reaches down to 0.701.")
 
 
 def test_of_alpha__not_defined__says_why() -> None:
