@@ -5,7 +5,7 @@ import { makeFind } from "./console_find.js";
 import { keyOf } from "./console_keys.js";
 import { toast } from "./console_status.js";
 import { makeTransport, NotReached } from "./console_transport.js";
-import { columnsOf, drawCase } from "./review_case.js";
+import { columnsOf, drawCase, inShort } from "./review_case.js";
 import { askAnswer, showKeys } from "./review_dialogs.js";
 
 const config = JSON.parse(document.getElementById("lr-config").textContent);
@@ -28,7 +28,14 @@ const state = {
 };
 
 const { request } = makeTransport({ api: "", csrfCookie: config.csrf_cookie });
-const ask = (body) => request("POST", config.address, body);
+let line = Promise.resolve();
+
+/** Ask the server, one thing after the other: what was decided first is stored first. `body()` is called when its turn comes. */
+function ask(body) {
+  const answer = line.then(() => request("POST", config.address, body()));
+  line = answer.catch(() => {});
+  return answer;
+}
 
 /** What went wrong, in words: what the server said, and what to do. */
 const words = (error) => [error.message, error.hint].filter(Boolean).join(" ");
@@ -44,6 +51,7 @@ function take(told, shown) {
 
 // --- what is shown
 const current = () => state.cases[0] || null;
+const controlsOf = (found) => state.forms[found.queue].controls;
 
 function draw({ focus = true } = {}) {
   const found = current();
@@ -61,7 +69,7 @@ function draw({ focus = true } = {}) {
     window.scrollTo(0, 0);
     document.getElementById("lr-name").focus({ preventScroll: true });
   }
-  announce(`${found.name}: ${found.reason_said}. ${found.labels.map((label) => answerText(label.value, 60)).join(" / ")}`);
+  announce(`${found.name}: ${found.reason_said}. ${found.labels.map((label) => answerText(inShort(label.value, controlsOf(found)), 60)).join(" / ")}`);
 }
 
 function drawCounts() {
@@ -150,7 +158,7 @@ async function decide(outcome, value = null) {
   if (next) draw();
   else place.setAttribute("aria-busy", "true");
   try {
-    const told = await send(found, outcome, value, comment, next);
+    const told = await send(found, outcome, value, comment);
     settled(found, told, value);
     take(told, current());
     if (!next) draw();
@@ -163,16 +171,16 @@ async function decide(outcome, value = null) {
   }
 }
 
-function send(found, outcome, value, comment, next) {
-  return ask({
+function send(found, outcome, value, comment) {
+  return ask(() => ({
     do: "decide",
     review: found.review,
     outcome,
     value,
     comment,
     seen: found.fingerprint,
-    but: [...state.passed, ...(next ? [next.review] : [])],
-  });
+    but: [...state.passed, ...(current() ? [current().review] : [])],
+  }));
 }
 
 function settled(found, told, value) {
@@ -180,19 +188,12 @@ function settled(found, told, value) {
   state.sent.delete(found.review);
   state.done.add(found.review);
   state.behind.push(found.review);
-  const answer = answerText(summaryOf(value, state.forms[found.queue].controls), 40);
+  const answer = answerText(inShort(value, controlsOf(found)), 40);
   const said = { adopted: `${answer} adopted`, third_answer: `${answer} adopted`, kept: "kept", rejected: "rejected", sent_back: "sent back" }[done.outcome] || done.said;
   state.last = done.outcome === "sent_back" ? null : done;
   document.getElementById("lr-undo").hidden = !state.last;
   toast(toastPlace, `${found.name}: ${said}.`, state.last ? ["Undo", undo] : null);
   announce(`${found.name}: ${said}.`);
-}
-
-/** What stands for an answer in one line: its first field that is picked from a few, else all of it. */
-function summaryOf(value, controls) {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-  const picked = controls.find((control) => ["choice", "class"].includes(control.kind) && control.path.length === 1 && control.path[0] in value);
-  return picked ? value[picked.path[0]] : value;
 }
 
 /** Somebody else was faster, or something changed: say so, and show the case as it is now. */
@@ -214,7 +215,7 @@ async function refused(found, error, comment) {
 async function look(asked, fallback = null) {
   if (asked.open) state.done.delete(asked.open);
   try {
-    take(await ask({ do: "look", ...asked }), null);
+    take(await ask(() => ({ do: "look", ...asked })), null);
   } catch (error) {
     if (fallback) state.cases = [fallback, ...state.cases.filter((one) => one.review !== fallback.review)];
     toast(toastPlace, words(error));
@@ -223,11 +224,12 @@ async function look(asked, fallback = null) {
 }
 
 async function undo() {
+  await line; // the last decision may be on its way
   const last = state.last;
   if (!last) return;
   state.last = null;
   try {
-    const told = await ask({ do: "undo", review: last.review, open: last.review, but: state.passed });
+    const told = await ask(() => ({ do: "undo", review: last.review, open: last.review, but: state.passed }));
     state.done.delete(last.review);
     take(told, null);
     draw();
@@ -246,7 +248,7 @@ async function next() {
   state.cases = state.cases.slice(1);
   if (shown) draw();
   try {
-    take(await ask({ do: "look", but: [...state.passed, ...(shown ? [shown.review] : [])] }), shown);
+    take(await ask(() => ({ do: "look", but: [...state.passed, ...(current() ? [current().review] : [])] })), current());
   } catch (error) {
     toast(toastPlace, words(error));
   }
@@ -254,6 +256,7 @@ async function next() {
 }
 
 async function previous() {
+  await line;
   const before = state.behind.pop();
   if (before === undefined) {
     toast(toastPlace, "There is none before.");
@@ -273,13 +276,13 @@ function third() {
   if (!found || found.input === null) return;
   const begin = found.consensus ? found.consensus.value : found.labels.length ? found.labels[0].value : found.current;
   askAnswer({
-    controls: state.forms[found.queue].controls,
+    controls: controlsOf(found),
     value: begin,
     done: async (value) => {
       try {
         const shown = state.cases[1] || null;
-        const outcome = columnsOf(found).some((column) => column.outcome === "adopted" && same(column.value, value)) ? "adopted" : "third_answer";
-        const told = await send(found, outcome, value, commentBox().value, shown);
+        const outcome = columnsOf(found, controlsOf(found)).some((column) => column.outcome === "adopted" && same(column.value, value)) ? "adopted" : "third_answer";
+        const told = await send(found, outcome, value, commentBox().value);
         settled(found, told, value);
         take(told, shown);
         draw();
@@ -341,7 +344,7 @@ document.addEventListener("keydown", (event) => {
   if (key.startsWith("Arrow") && event.target.closest(".lr-table-wrap")) return; // scrolls the table
   const found = current();
   if (/^[1-9]$/.test(key) && found) {
-    const column = columnsOf(found).find((one) => one.key === key);
+    const column = columnsOf(found, controlsOf(found)).find((one) => one.key === key);
     if (!column || (found.input === null && column.kind !== "current")) return;
     event.preventDefault();
     act("adopt", column);

@@ -1,18 +1,19 @@
 // One case as a reviewer sees it: the example, and under it what each labeler says, side by side.
 
-import { el, icon, kbd, numberText, plural, same, spanText } from "./console_dom.js";
+import { answerText, el, icon, kbd, numberText, plural, same, spanText } from "./console_dom.js";
 import { drawExample, drawValue, inOrder } from "./console_view.js";
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const NAMES_WIDTH = 116;
 const COLUMN_WIDTH = 190;
+const MOST_IN_LINE = 3; // columns in which a name has room beside its button
 const PLAIN = /^The labelers disagree\.$/; // says no more than the reason does
 const SOURCES = { accepted: "a suggestion, accepted", bulk: "given in bulk", import: "imported" };
 const shortDate = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** What can be adopted, in the order of the keys: labels, what they say together, suggestions; then what is there now. */
-export function columnsOf(found) {
-  const columns = found.labels.map((label) => ({ kind: "label", outcome: "adopted", ...label }));
+export function columnsOf(found, controls) {
+  const columns = [].concat(...groupsOf(found.labels, controls).map((group) => group.labels)).map((label) => ({ kind: "label", outcome: "adopted", ...label }));
   const together = found.consensus;
   if (together && !found.labels.some((label) => same(label.value, together.value))) {
     columns.push({ kind: "together", outcome: "adopted", value: together.value, confidence: together.confidence, method: found.method });
@@ -23,9 +24,30 @@ export function columnsOf(found) {
   return columns;
 }
 
+/** Labels by what they say in short, what most say first: [{answer, labels}]. */
+function groupsOf(labels, controls) {
+  const groups = [];
+  for (const label of labels) {
+    const answer = inShort(label.value, controls);
+    const group = groups.find((one) => same(one.answer, answer));
+    if (group) group.labels.push(label);
+    else groups.push({ answer, labels: [label] });
+  }
+  return groups.sort((one, other) => other.labels.length - one.labels.length);
+}
+
+/** What stands for an answer in a few words: its first field that is picked from a few, else all of it. */
+export function inShort(value, controls) {
+  if (!isObject(value)) return value;
+  const picked = controls.find((control) => ["choice", "class"].includes(control.kind) && control.path.length === 1 && control.path[0] in value);
+  if (picked) return value[picked.path[0]];
+  const names = Object.keys(value);
+  return names.length === 1 ? value[names[0]] : value;
+}
+
 /** Draw a case; `act(name, column)` is called for what is pressed. */
 export function drawCase(found, form, { blind, left, allQueues, act }) {
-  const columns = columnsOf(found);
+  const columns = columnsOf(found, form.controls);
   return el(
     "article",
     { class: "lr-case", "aria-labelledby": "lr-name" },
@@ -34,7 +56,7 @@ export function drawCase(found, form, { blind, left, allQueues, act }) {
     found.input === null
       ? el("p", { class: "gd-note gd-note-warning" }, "The example left the working copy. Its labels are kept; it can only be kept as it is, or sent back.")
       : el("div", { class: "lr-example", id: "lr-example", tabindex: "0", role: "region", "aria-label": "The example" }, drawExample(found.input, form.input_view)),
-    el("h2", { class: "lr-heading" }, found.labels.length ? "What the labelers say" : "No labels yet", waitingFor(found)),
+    el("h2", { class: "lr-heading" }, found.labels.length ? "What the labelers say" : "No labels yet", tally(found, form.controls), waitingFor(found)),
     columns.length ? table(columns, form, { blind, act, found }) : null,
     remarks(found, blind),
   );
@@ -76,6 +98,13 @@ function button(name, glyph, title, key, act) {
   return made;
 }
 
+/** How often each answer was given, where that takes counting. */
+function tally(found, controls) {
+  if (found.labels.length < 3) return null;
+  const parts = groupsOf(found.labels, controls).map((group) => el("span", {}, el("b", {}, answerText(group.answer, 40)), ` ×${group.labels.length}`));
+  return el("span", { class: "lr-tally" }, ...parts);
+}
+
 function waitingFor(found) {
   const missing = found.labels_wanted - found.labels.length;
   return missing > 0 && found.labels.length ? el("span", { class: "gd-muted lr-missing" }, `${plural(missing, "label")} of ${found.labels_wanted} still to come`) : null;
@@ -91,7 +120,7 @@ function table(columns, form, { blind, act, found }) {
   shown.push(plainRow("Given", columns, (column) => given(column)));
   const made = el(
     "table",
-    { class: "lr-table" },
+    { class: `lr-table${columns.length > MOST_IN_LINE ? " lr-stacked" : ""}` },
     el("thead", {}, el("tr", {}, el("td", {}), ...columns.map((column, at) => columnHead(column, at, { blind, act, found })))),
     el("tbody", {}, ...shown),
   );
@@ -101,7 +130,6 @@ function table(columns, form, { blind, act, found }) {
 
 function columnHead(column, at, { blind, act, found }) {
   const title = { label: nameOf(column, at, blind), together: `Together: ${(column.method || "").toLowerCase()}`, suggestion: column.source, current: "In the dataset now" }[column.kind];
-  const agrees = column.kind === "label" && found.consensus && found.labels.length > 2 && same(column.value, found.consensus.value);
   const press = el(
     "button",
     { type: "button", class: `gd-button gd-button-small lr-adopt${column.kind === "label" ? " gd-button-primary" : ""}`, "aria-label": column.kind === "current" ? "Keep what is there" : `Adopt the answer of ${title}` },
@@ -118,7 +146,6 @@ function columnHead(column, at, { blind, act, found }) {
       el("span", { class: "lr-who", title }, column.kind === "suggestion" ? icon("auto_awesome") : null, title),
       found.input === null && column.kind !== "current" ? null : press,
     ),
-    agrees ? el("span", { class: "lr-most" }, "as most say") : null,
   );
 }
 
