@@ -25,7 +25,7 @@ from datasets_app.services.jobs import start_job
 from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
 from labeling_app.domain.active_learning import SPREAD, drawn_apart, entropy, has_grown, margins
-from labeling_app.domain.diverse_order import centres, in_turn, nearest_centre
+from labeling_app.domain.diverse_order import SAMPLED, centres, in_turn, nearest_centre
 from labeling_app.models import Label, LabelingQueue, QueueItem, Suggestion
 from labeling_app.services.answer_types import violations_of
 from labeling_app.services.class_models import (
@@ -239,7 +239,7 @@ def _most_diverse(queue: LabelingQueue, found: _Open, told: str) -> _Planned:
     if embedding is None:
         why = "There is no embedding model, so examples cannot be compared."
         return _Planned(LabelingQueue.Order.SEQUENCE, sequence, why)
-    sampled, vectors = vectors_of(embedding, sorted(found.examples)[:20_000])
+    sampled, vectors = vectors_of(embedding, sorted(found.examples)[:SAMPLED])
     if not sampled:
         why = "The examples have no vectors yet." if found.items else ""
         return _Planned(LabelingQueue.Order.SEQUENCE, sequence, told or why)

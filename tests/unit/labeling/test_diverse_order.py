@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labeling_app.domain import diverse_order as diverse_order_module
 from labeling_app.domain.diverse_order import (
     Vectors,
     centres,
     diverse_order,
     farthest_first,
     in_turn,
-    most_central,
+    representatives,
 )
 
 
@@ -35,14 +37,33 @@ def test_farthest_first__nothing__is_nothing() -> None:
     assert diverse_order(at_angles()[:0], 1).tolist() == []
 
 
-def test_most_central__cluster_and_outlier__is_in_the_cluster() -> None:
-    assert most_central(at_angles(180, 0, 10, 20)) in (1, 2, 3)
+def test_representatives__groups__one_of_each_by_size_and_from_its_middle() -> None:
+    # 10° stands best for the three about it; then the pair; then what lies alone; then what adds most of the rest
+    vectors = at_angles(240, 0, 10, 20, 121, 120)
+    assert representatives(vectors, 3).tolist() == [2, 4, 0]
+    assert sorted(representatives(vectors, 10)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_centres__begin_in_the_middle__and_cover() -> None:
-    vectors = at_angles(0, 1, 2, 120, 121, 240)
-    found = np.degrees(np.arctan2(*centres(vectors, seed=0, count=3).T[::-1])).round() % 360
-    assert {int(angle) // 10 for angle in found} == {0, 12, 24}
+def test_representatives__lazily__are_those_of_the_plain_greedy_way() -> None:
+    vectors = np.random.default_rng(3).normal(size=(60, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = np.maximum(vectors @ vectors.T, 0)
+    covered, plain = np.zeros(60, np.float32), []
+    for _ in range(12):
+        plain.append(int(np.maximum(similarity - covered, 0).sum(axis=1).argmax()))
+        covered = np.maximum(covered, similarity[plain[-1]])
+    assert representatives(vectors, 12).tolist() == plain
+
+
+def test_representatives__nothing__is_nothing() -> None:
+    assert representatives(at_angles()[:0], 3).tolist() == []
+
+
+def test_centres__more_than_are_looked_at__come_from_a_seeded_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diverse_order_module, "SAMPLED", 4)
+    vectors = at_angles(*range(0, 100, 5))
+    assert len(centres(vectors, seed=1, count=9)) == 4
+    assert (centres(vectors, seed=1) == centres(vectors, seed=1)).all()
 
 
 def test_in_turn__clusters_of_unlike_size__one_of_each_then_what_is_left() -> None:
