@@ -17,29 +17,18 @@ from django.db import IntegrityError, connection, transaction
 
 from datasets_app.domain.canonical import loads_stored
 from goldenproject.kit.clock import now, random_uuid
-from goldenproject.kit.database_io import try_advisory_lock
 from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
-from labeling_app.domain.gold_checks import gold_due
 from labeling_app.errors import QueueNotOpen, SessionEnded, UnknownLease
 from labeling_app.models import LabelingQueue, LabelingSession, QueueItem
 from labeling_app.services.assigning import Facts, queues_for, require_labeler, require_open
-from labeling_app.services.gold import pick_gold
 from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
-from labeling_app.services.queue_filters import conditions
-from labeling_app.services.refreshing import (
-    ROWS_REFRESHED_AT_ONCE,
-    refresh_lock,
-    refresh_or_start,
-    refresh_queue,
-    rows_of,
-)
+from labeling_app.services.picking import BEGINNING, Found, candidates, due_gold, refreshed
 from labeling_app.services.sessions import release_of_labeler
 from labeling_app.services.slots import end_leases, sweep_expired
-from labeling_app.services.tasks import PAYLOAD, ROW, Shown, Task, held_tasks, shown_of, task_of
+from labeling_app.services.tasks import Task, held_tasks, task_of
 
 MOST_AT_ONCE = 20
-REFRESH_AFTER_S = 15
 # In a queue of more than one labeler each, this often a session looks from the beginning for what became free behind it.
 STARTS_OVER_EVERY = 64
 _TRIES = 5
@@ -59,31 +48,6 @@ _SESSION = f"""
      WHERE s.id = %s
        FOR NO KEY UPDATE OF s
 """
-# Walks queue_item_next (queue, position, id) from where this session was, and stops after the rows it wants. Expected
-# plan, whatever the sizes and however old the statistics are: Limit → LockRows → Nested Loop Left Join of Index Scan
-# using queue_item_next, with two sub-plans (Index Scan using lease_never_twice_to_one, label_once_per_annotator), and
-# Index Scan using example_once_per_branch. `IS NULL` of a sub-select with LIMIT, where NOT EXISTS would say the same,
-# because that is made into a join, for which all leases of a labeler were read. What does not fit the queue any more
-# comes too, so that it can be marked as gone.
-_CANDIDATES = """
-    SELECT i.id, i.position, coalesce(e.id IS NOT NULL AND ({queue_filters}), false), {payload}
-      FROM labeling_app_queueitem i {row}
-     WHERE i.queue_id = %s AND i.open_slots > 0 AND i.state = 'open' AND NOT i.is_gold
-       AND (i.position, i.id) > (%s, %s) AND i.id <> ALL (%s)
-       AND (i.assignee_id IS NULL OR i.assignee_id = %s)
-       AND (i.assigned_group_id IS NULL OR i.assigned_group_id IN
-            (SELECT g.group_id FROM auth_user_groups g WHERE g.user_id = %s))
-       AND (SELECT true FROM labeling_app_lease l
-             WHERE l.item_id = i.id AND l.labeler_id = %s AND l.state IN ('held', 'submitted', 'skipped')
-             LIMIT 1) IS NULL
-       AND (SELECT true FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %s LIMIT 1) IS NULL
-       AND (e.id IS NULL OR ({session_filters}))
-     ORDER BY i.position, i.id
-     LIMIT %s
-       FOR NO KEY UPDATE OF i SKIP LOCKED
-"""
-_GOLD = f"SELECT i.id, i.position, e.id IS NOT NULL, {PAYLOAD} FROM labeling_app_queueitem i {ROW} WHERE i.id = %s"
-
 # The smallest free slot. The items are locked, so nobody else can be taking it.
 _TAKE = """
     WITH made AS (
@@ -124,16 +88,6 @@ _OWN = """
      WHERE l.id = %s AND l.labeler_id = %s
        FOR NO KEY UPDATE OF l, i
 """
-_BEGINNING = (float("-inf"), 0)
-_MOST_LOOKED_AT = 2000
-_MOST_ROUNDS = 8
-
-
-@dataclass(frozen=True)
-class _Found:
-    item: int
-    shown: Shown
-    is_gold: bool = False
 
 
 def next_examples(
@@ -280,16 +234,16 @@ def _still_there(
 
 def _new(session: LabelingSession, queue: LabelingQueue, count: int, at: datetime) -> list[Task]:
     """Lease up to `count` examples of a queue to the session."""
-    found: list[_Found] = []
-    gold, check = _due_gold(session, queue, count)
+    found: list[Found] = []
+    gold, check = due_gold(session, queue, count)
     place: tuple[float, int] | None = _place(session)
     wanted = count - (check is not None)
     if wanted and place is not None:
-        found, place = _candidates(session, queue, wanted, place)
+        found, place = candidates(session, queue, wanted, place)
     if check is not None:
         found.insert(gold, check)
-    if not found and _refreshed(queue, at):
-        found, place = _candidates(session, queue, count, _BEGINNING)
+    if not found and refreshed(queue, at):
+        found, place = candidates(session, queue, count, BEGINNING)
     if session.queue_id is None:
         place = None  # of several queues no one place can be remembered
     session.seen_position, session.seen_item = place or (None, None)
@@ -303,109 +257,14 @@ def _new(session: LabelingSession, queue: LabelingQueue, count: int, at: datetim
 def _place(session: LabelingSession) -> tuple[float, int]:
     """Return where in the queue to go on."""
     if session.queue_id is None or session.seen_position is None:
-        return _BEGINNING
+        return BEGINNING
     if session.served % STARTS_OVER_EVERY == STARTS_OVER_EVERY - 1:
-        return _BEGINNING
+        return BEGINNING
     return session.seen_position, session.seen_item or 0
 
 
-def _due_gold(session: LabelingSession, queue: LabelingQueue, count: int) -> tuple[int, _Found | None]:
-    """Return a gold item as a hidden check, and as which of the next `count` examples, when one is due.
-
-    None when none is, or when this labeler had them all. At the most one at a time.
-    """
-    if not queue.gold_rate or session.queue_id is None:
-        return 0, None
-    due = [n for n in range(count) if gold_due(queue.seed, session.pk, session.served + n, queue.gold_rate)]
-    picked = pick_gold(session=session) if due else None
-    if picked is None:
-        return 0, None
-    with connection.cursor() as cursor:
-        cursor.execute(_GOLD, [session.labeler_id, queue.branch_id, queue.example_type_id, picked])
-        item, _, fits, *payload = cursor.fetchone()
-    return due[0], _Found(item, shown_of(payload), is_gold=True) if fits else None
-
-
-def _candidates(
-    session: LabelingSession, queue: LabelingQueue, count: int, place: tuple[float, int]
-) -> tuple[list[_Found], tuple[float, int]]:
-    """Return locked items for this session, and where it has got to; once past the end it starts again.
-
-    Items that do not fit the queue any more are marked as gone on the way, more and more at a time. When there are very
-    many of them, it stops: a job brings the queue in line, and the session goes on from there the next time.
-    """
-    found: list[_Found] = []
-    look, started_over = count, place == _BEGINNING
-    for _ in range(_MOST_ROUNDS):
-        rows = _look(session, queue, look, place, [one.item for one in found])
-        gone = []
-        for item, position, fits, *payload in rows:
-            if not fits:
-                gone.append(item)
-            elif len(found) < count:
-                found.append(_Found(item, shown_of(payload)))
-            else:
-                break  # looked at too many, because others were gone
-            place = (position, item)
-        if gone:
-            QueueItem.objects.filter(pk__in=gone).update(state=QueueItem.State.GONE)
-        if len(found) == count or (len(rows) < look and started_over):
-            return found, place
-        if len(rows) < look:
-            started_over, place = True, _BEGINNING
-        look = min(look * 8, _MOST_LOOKED_AT)
-    refresh_or_start(queue=queue, actor=None)
-    return found, place
-
-
-def _look(
-    session: LabelingSession,
-    queue: LabelingQueue,
-    limit: int,
-    after: tuple[float, int],
-    but: list[int],
-) -> list[tuple[Any, ...]]:
-    queue_filters, queue_values = conditions(queue.filters)
-    session_filters, session_values = conditions(session.filters)
-    labeler = session.labeler
-    statement = _CANDIDATES.format(
-        queue_filters=queue_filters, session_filters=session_filters, payload=PAYLOAD, row=ROW
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            statement,
-            [
-                *queue_values,
-                labeler.pk,
-                queue.branch_id,
-                queue.example_type_id,
-                queue.pk,
-                *after,
-                but,
-                labeler.pk,
-                labeler.pk,
-                labeler.pk,
-                labeler.get_username(),
-                *session_values,
-                limit,
-            ],
-        )
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
-def _refreshed(queue: LabelingQueue, at: datetime) -> bool:
-    """Refresh a small queue that has nothing to give, if it was not just done; tell whether anything came."""
-    if queue.refreshed_at is not None and queue.refreshed_at > at - timedelta(seconds=REFRESH_AFTER_S):
-        return False
-    if rows_of(queue) > ROWS_REFRESHED_AT_ONCE or not try_advisory_lock(refresh_lock(queue)):
-        return False
-    report = refresh_queue(queue=queue)
-    return bool(report.added or report.back)
-
-
 def _taken(
-    session: LabelingSession, queue: LabelingQueue, found: Sequence[_Found], at: datetime
+    session: LabelingSession, queue: LabelingQueue, found: Sequence[Found], at: datetime
 ) -> list[Task]:
     until = at + timedelta(seconds=queue.lease_s)
     leases = [random_uuid() for _ in found]

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hmac
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from datasets_app.domain.canonical import canonical_bytes, canonical_text, content_hash
-from datasets_app.domain.strict_json import check_value
+from datasets_app.domain.canonical import canonical_bytes, content_hash
 from datasets_app.errors import SchemaViolation
 from datasets_app.models import Example
 from goldenproject.kit.clock import now
@@ -34,11 +32,10 @@ from labeling_app.models import Label, LabelHistory, LabelingQueue, Lease, Queue
 from labeling_app.services.answer_types import answer_type, violations_of
 from labeling_app.services.assigning import require_open
 from labeling_app.services.events import label_submitted
+from labeling_app.services.given_answers import GivenAnswer, checked_answer
 from labeling_app.services.gold import judge
 from labeling_app.services.keeping import (
     HeldLease,
-    checked_key,
-    checked_text,
     keep_draft,
     locked_lease,
     take_up_again,
@@ -51,8 +48,6 @@ from labeling_app.services.submitted import Submitted
 
 __all__ = ["Submitted", "flag", "save_draft", "skip", "submit_label"]
 
-_MAX_DURATION_MS = 2**31 - 1
-_GIVEN = (Source.HUMAN, Source.ACCEPTED)
 
 # History, label, lease, item, session and draft in one statement: they are written together or not at all.
 _STORE = """
@@ -96,23 +91,6 @@ _STORE = """
 """
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What a labeler sent, checked for itself."""
-
-    lease_id: uuid.UUID
-    labeler: Any
-    value: Any
-    text: str
-    confidence: float | None
-    notes: str
-    duration_ms: int | None
-    key: str | None
-    content_hash: bytes | None
-    schema_digest: str | None
-    source: str
-
-
 class _AlreadyGiven(Exception):
     """The key was used before."""
 
@@ -140,7 +118,7 @@ def submit_label(
     ExampleChanged (details: input, content_hash as they are now), TypeChanged, QueueNotOpen, LabelerPaused, NotAssigned,
     Forbidden, KeyReused, UnknownLease, BadInput.
     """
-    answer = _checked(
+    answer = checked_answer(
         lease_id, labeler, value, confidence, notes, duration_ms, key, content_hash, schema_digest, source
     )
     try:
@@ -152,53 +130,8 @@ def submit_label(
     return outcome
 
 
-def _checked(
-    lease_id: uuid.UUID,
-    labeler: Any,
-    value: Any,
-    confidence: float | None,
-    notes: str,
-    duration_ms: int | None,
-    key: str | None,
-    shown: str | bytes | None,
-    schema_digest: str | None,
-    source: str,
-) -> _Answer:
-    check_value({"value": value})
-    if confidence is not None and not (
-        isinstance(confidence, int | float) and not isinstance(confidence, bool) and 0 <= confidence <= 1
-    ):
-        raise BadInput(f"Confidence: found {confidence!r}, expected a number from 0 to 1, or none.")
-    if duration_ms is not None and not 0 <= duration_ms <= _MAX_DURATION_MS:
-        raise BadInput(
-            f"duration_ms: found {duration_ms}, expected milliseconds from 0 to {_MAX_DURATION_MS}."
-        )
-    if source not in _GIVEN:
-        raise BadInput(f"Source: found “{source}”, expected one of {', '.join(_GIVEN)}.")
-    if isinstance(shown, str):
-        try:
-            shown = bytes.fromhex(shown)
-        except ValueError as error:
-            raise BadInput(
-                "content_hash: expected the hexadecimal digits that the task came with."
-            ) from error
-    return _Answer(
-        lease_id=lease_id,
-        labeler=labeler,
-        value=value,
-        text=canonical_text(value),
-        confidence=None if confidence is None else round(float(confidence), 4),
-        notes=checked_text("Notes", notes),
-        duration_ms=duration_ms,
-        key=checked_key(key),
-        content_hash=shown,
-        schema_digest=schema_digest,
-        source=source,
-    )
-
-
 @retried()
-def _stored(answer: _Answer) -> Submitted | GoldenError:
+def _stored(answer: GivenAnswer) -> Submitted | GoldenError:
     """Store the answer and return what became of it; or leave what is to be left, and return the error to raise."""
     at = now()
     try:
@@ -217,7 +150,7 @@ def _stored(answer: _Answer) -> Submitted | GoldenError:
         raise
 
 
-def _known(held: HeldLease, answer: _Answer) -> Submitted | GoldenError | None:
+def _known(held: HeldLease, answer: GivenAnswer) -> Submitted | GoldenError | None:
     """Return the answer to what was sent before: under the same key, or without one, in the same words."""
     if held.is_held:
         return None  # its key cannot have been used, or the index tells
@@ -233,18 +166,18 @@ def _known(held: HeldLease, answer: _Answer) -> Submitted | GoldenError | None:
     return None
 
 
-def _says_the_same(label: Label, answer: _Answer) -> bool:
+def _says_the_same(label: Label, answer: GivenAnswer) -> bool:
     confidence = None if label.confidence is None else float(label.confidence)
     return same(label.value, answer.value) and (confidence, label.notes) == (answer.confidence, answer.notes)
 
 
 @retried()
-def _replayed(answer: _Answer) -> Submitted | GoldenError:
+def _replayed(answer: GivenAnswer) -> Submitted | GoldenError:
     earlier = LabelHistory.objects.get(labeler=answer.labeler, key=answer.key)
     return _replay(earlier, answer)
 
 
-def _replay(earlier: LabelHistory, answer: _Answer) -> Submitted | GoldenError:
+def _replay(earlier: LabelHistory, answer: GivenAnswer) -> Submitted | GoldenError:
     """Return what the first sending of a key got."""
     confidence = None if earlier.confidence is None else float(earlier.confidence)
     said = earlier.event in (
@@ -272,7 +205,7 @@ def _replay(earlier: LabelHistory, answer: _Answer) -> Submitted | GoldenError:
     return Submitted(label, item.example_id, item.state, replayed=True)
 
 
-def _same_example(earlier: LabelHistory, answer: _Answer) -> bool:
+def _same_example(earlier: LabelHistory, answer: GivenAnswer) -> bool:
     """Whether the lease that an answer is for is of the example of an earlier one."""
     if earlier.lease_id == answer.lease_id:
         return True
@@ -282,7 +215,7 @@ def _same_example(earlier: LabelHistory, answer: _Answer) -> bool:
     return len(items) == 2 and items[0] == items[1]
 
 
-def _refusal(held: HeldLease, answer: _Answer, at: datetime) -> GoldenError | None:
+def _refusal(held: HeldLease, answer: GivenAnswer, at: datetime) -> GoldenError | None:
     """Return why an answer cannot be counted, after what is to be kept of it was written; None when it can."""
     try:
         held.require_labeler(answer.labeler)
@@ -321,9 +254,16 @@ def _refusal(held: HeldLease, answer: _Answer, at: datetime) -> GoldenError | No
     return None
 
 
-def _violation(queue: LabelingQueue, answer: _Answer) -> GoldenError | None:
+def _violation(queue: LabelingQueue, answer: GivenAnswer) -> GoldenError | None:
     """Return what is wrong with the answer itself, as the type is now."""
-    violations = violations_of(queue, answer.value)
+    try:
+        violations = violations_of(queue, answer.value)
+    except BadInput as error:  # the type has no field at the queue's path any more
+        return TypeChanged(
+            f"The type “{queue.example_type.name}” was changed, and this queue does not fit it any more: {error.message}",
+            hint="Your answer is kept as a draft. A curator has to make another queue.",
+            violations=[],
+        )
     if not violations:
         return None
     told = " ".join(violation["message"] for violation in violations[:3])
@@ -339,7 +279,7 @@ def _violation(queue: LabelingQueue, answer: _Answer) -> GoldenError | None:
     return SchemaViolation(told, violations=violations)
 
 
-def _keep_draft(held: HeldLease, answer: _Answer, at: datetime) -> None:
+def _keep_draft(held: HeldLease, answer: GivenAnswer, at: datetime) -> None:
     keep_draft(
         item_id=held.item.pk,
         labeler=answer.labeler,
@@ -350,7 +290,7 @@ def _keep_draft(held: HeldLease, answer: _Answer, at: datetime) -> None:
     )
 
 
-def _write_late(held: HeldLease, answer: _Answer, at: datetime) -> None:
+def _write_late(held: HeldLease, answer: GivenAnswer, at: datetime) -> None:
     LabelHistory.objects.create(
         example_id=held.item.example_id,
         queue=held.queue,
@@ -371,7 +311,7 @@ def _write_late(held: HeldLease, answer: _Answer, at: datetime) -> None:
     )
 
 
-def _store(held: HeldLease, answer: _Answer, at: datetime) -> Submitted:
+def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     """Write an answer that was found good, and let what follows from it follow."""
     queue, item = held.queue, held.item
     gold = None
@@ -405,7 +345,7 @@ def _store(held: HeldLease, answer: _Answer, at: datetime) -> Submitted:
     return Submitted(label, item.example_id, item.state, replayed=False)
 
 
-def _parameters(held: HeldLease, answer: _Answer, at: datetime, gold: bool | None) -> dict[str, Any]:
+def _parameters(held: HeldLease, answer: GivenAnswer, at: datetime, gold: bool | None) -> dict[str, Any]:
     return {
         "example": held.item.example_id,
         "queue": held.queue.pk,

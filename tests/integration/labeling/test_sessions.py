@@ -203,12 +203,12 @@ def test_next__branch_without_a_working_copy__is_told_and_nothing_is_gone(
 def test_next__very_many_do_not_fit_any_more__the_queue_is_refreshed(
     dataset: Dataset, queue_factory: Factory, labelers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labeling_app.services import leasing
+    from labeling_app.services import picking
 
     queue = queue_factory(filters={"status": ["pending"]})
     session = start_session(labeler=labelers[0], queue=queue)
     examples = queue.items.values_list("example", flat=True)
     set_status(branch=dataset.main, uuids=list(examples), status="rejected", actor=None)
-    monkeypatch.setattr(leasing, "_MOST_ROUNDS", 1)
+    monkeypatch.setattr(picking, "_MOST_ROUNDS", 1)
     assert next_examples(session=session) == []
     assert set(queue.items.values_list("state", flat=True)) == {"gone"}

@@ -253,6 +253,18 @@ def test_submit__type_changed_meanwhile__counts_if_it_fits_and_is_told_if_not(
     assert drafts() == [{"label": "b"}]
 
 
+def test_submit__field_of_the_queue_left_the_type__is_told_and_kept(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    (task,) = take(queue_factory(field_path="label"), labelers[0])
+    kind = ExampleType.objects.get(name="text_classification")
+    kind.output_schema = {"type": "object", "properties": {"tone": {"type": "string"}}}
+    kind.save()
+    with pytest.raises(TypeChanged, match="this queue does not fit it any more"):
+        submit_label(lease_id=task.lease, labeler=labelers[0], value="a")
+    assert drafts() == ["a"]
+
+
 def test_submit__queue_paused_meanwhile__is_told_kept_as_draft_and_given_back(
     queue_factory: Factory, labelers: list[Any]
 ) -> None:
