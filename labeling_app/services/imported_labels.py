@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from labeling_app.services.slots import recount
 
 MAX_ANNOTATOR = 200
 _SETTLED_AT_ONCE = 5000
+_MANY_TASKS = 1000
 
 
 class StagedTask(NamedTuple):
@@ -268,12 +270,32 @@ class ImportedLabels:
     def match(self) -> int:
         """Find the item of each task that has none yet; return how many are left without."""
         self._run("ANALYZE golden_task")
-        for statement in (_BY_EXAMPLE, _BY_NAME, _BY_INPUT, _BY_OWN_ID, _GONE, _OUTSIDE, _SHOWN):
-            self._run(statement, self._places)
+        with self._sets_joined_as_sets():
+            self._find()
         self._hash_inputs()
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM golden_task WHERE item IS NULL")
             return int(cursor.fetchone()[0])
+
+    def _find(self) -> None:
+        for statement in (_BY_EXAMPLE, _BY_NAME, _BY_INPUT, _BY_OWN_ID, _GONE, _OUTSIDE, _SHOWN):
+            self._run(statement, self._places)
+
+    @contextmanager
+    def _sets_joined_as_sets(self) -> Iterator[None]:
+        """Keep large files from being matched row by row.
+
+        Of a queue or branch that was just made the planner knows nothing yet: it takes it for one row, and then reads
+        all tasks again for each example.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM golden_task")
+            if cursor.fetchone()[0] < _MANY_TASKS:
+                yield
+                return
+        self._run("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
+        yield
+        self._run("SELECT set_config('enable_nestloop', 'on', true)")
 
     def _hash_inputs(self) -> None:
         with connection.cursor() as cursor:
