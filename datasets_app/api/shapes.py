@@ -100,7 +100,7 @@ class BlameLineOut(serializers.Serializer):
     value = AnyJson(allow_null=True)
     change = serializers.ChoiceField(CHANGE_TYPES, source="change_type")
     commit = CommitOut()
-    label = LabelBehindOut(allow_null=True)
+    label = LabelBehindOut(allow_null=True)  # type: ignore[assignment]
 
 
 class SideOut(serializers.Serializer):
