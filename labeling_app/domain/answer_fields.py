@@ -35,7 +35,8 @@ class AnswerField:
 
     `values` are those that the schema, or the queue, offers for a class, in their order; () when any may be given.
     `order` lists them from least to greatest, for an ordinal one that is not of numbers. `span` is the width of the
-    scale of a number whose schema has a minimum and a maximum.
+    scale of a number whose schema has a minimum and a maximum. `is_set`: a list of some of `members`, in which order and
+    repetition say nothing; such a choice of several is a class of its own.
     """
 
     path: tuple[str, ...]
@@ -46,18 +47,25 @@ class AnswerField:
     is_whole_number: bool = False
     span: float | None = None
     values: tuple[Any, ...] = ()
+    is_set: bool = False
+    members: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:
         return ".".join(self.path) or WHOLE_ANSWER
 
     def of(self, answer: Any) -> Any:
-        """The value of this field in an answer; None when it is not there."""
+        """The value of this field in an answer; None when it is not there. A set is sorted, each of it once."""
         for key in self.path:
             if not isinstance(answer, Mapping) or key not in answer:
                 return None
             answer = answer[key]
-        return answer
+        return self._sorted(answer) if self.is_set and isinstance(answer, list) else answer
+
+    def _sorted(self, given: list[Any]) -> list[Any]:
+        place = {canonical_text(member): number for number, member in enumerate(self.members)}
+        texts = {canonical_text(value): value for value in given}
+        return [texts[text] for text in sorted(texts, key=lambda text: (place.get(text, len(place)), text))]
 
     def number_of(self, answer: Any) -> float | None:
         """The value as a number: itself, or its place in `order`; None when it is neither."""
@@ -136,9 +144,9 @@ def _field(
     path: tuple[str, ...], schema: Mapping[str, Any], *, is_class: bool, choices: Sequence[Any]
 ) -> AnswerField:
     title = str(schema.get("title") or ".".join(path) or "Answer")
-    values = schema.get("enum") or (list(choices) if is_class else [])
     types = schema.get("type", [])
     types = {types} if isinstance(types, str) else set(types)
+    values = schema.get("enum") or (list(choices) if is_class and "array" not in types else [])
     scale = schema.get("x-scale") if schema.get("x-scale") in _SCALES else None
     if values or "const" in schema:
         numbers = bool(values) and all(_is_number(value) for value in values if value is not None)
@@ -154,6 +162,12 @@ def _field(
         low, high = schema.get("minimum"), schema.get("maximum")
         span = float(high - low) if _is_number(low) and _is_number(high) and high > low else None  # type: ignore[operator]
         return AnswerField(path, title, kind, level, is_whole_number="number" not in types, span=span)
+    items = schema.get("items")
+    if types - {"null"} == {"array"} and isinstance(items, Mapping):
+        members = tuple(items.get("enum") or (choices if is_class else ()))
+        kind = Kind.CLASS if members or is_class else Kind.OTHER
+        is_set = bool(members) or schema.get("uniqueItems") is True
+        return AnswerField(path, title, kind, "nominal", is_set=is_set, members=members)
     if is_class:
         return AnswerField(path, title, Kind.CLASS, "nominal")
     return AnswerField(path, title, Kind.TEXT if types - {"null"} == {"string"} else Kind.OTHER, "nominal")

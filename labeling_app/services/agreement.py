@@ -242,6 +242,8 @@ def _in_order(table: RatingTable, one: AnswerField) -> RatingTable:
 
 def _read(canonical: str) -> str:
     value = loads_stored(canonical)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return " + ".join(value) or "none of them"
     return value if isinstance(value, str) else {"true": "yes", "false": "no"}.get(canonical, canonical)
 
 

@@ -17,6 +17,7 @@ from datasets_app.services.curation.types import get_type
 from goldenproject.kit.errors import Forbidden
 from labeling_app.models import Label, LabelingQueue
 from labeling_app.services.agreement import FieldAgreement, agreement_report
+from labeling_app.services.consensus_report import consensus_of
 from labeling_app.services.fresh_figures import fresh_figures, kept_figures
 from labeling_app.services.queues import QueueOptions, create_queue
 from labeling_app.services.ratings import ratings_of
@@ -419,3 +420,25 @@ def test_page__crowdlab_without_a_model__says_what_it_needs(
 
     assert "Not tried" not in tried
     assert "embedding model" in tried or "have a vector" in tried
+
+
+def test_agreement_report__a_choice_of_several__counts_in_any_order(db: None) -> None:
+    marks = {"type": "array", "items": {"enum": ["urgent", "refund"]}}
+    kind = ExampleType.objects.create(
+        name="marks",
+        title="Marks",
+        input_schema={"type": "object", "properties": {"text": {"type": "string"}}},
+        output_schema={"type": "object", "properties": {"marks": marks}},
+    )
+    dataset = create_dataset(name="marks", actor=None, default_type=kind)
+    rows = [{"id": f"m{n}", "input": {"text": f"text {n}"}} for n in range(1, 4)]
+    bulk_upsert(branch=dataset.main, documents=rows, actor=None)
+    queue = create_queue(dataset=dataset, name="marks", actor=None, options=QueueOptions(overlap=2))
+    both, turned = {"marks": ["urgent", "refund"]}, {"marks": ["refund", "urgent"]}
+    items = rate(queue, {"m1": {"x": both, "y": turned}, "m2": {"x": {"marks": []}, "y": {"marks": []}}})
+
+    (found,) = agreement_report(queue).fields
+
+    assert found.alpha.value == 1.0
+    assert found.classes == ("urgent + refund", "none of them")
+    assert consensus_of(queue=queue, item_ids=[items["m1"]])[items["m1"]].agreement == 1.0

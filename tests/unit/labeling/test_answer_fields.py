@@ -33,7 +33,8 @@ def one(schema: dict[str, Any], **options: Any) -> AnswerField:
         ({"type": "integer", "x-scale": "nominal"}, Kind.CLASS, "nominal"),
         ({"type": "number", "x-scale": "unheard of"}, Kind.NUMBER, "interval"),
         ({"type": "string"}, Kind.TEXT, "nominal"),
-        ({"type": "array", "items": {"enum": ["a"]}}, Kind.OTHER, "nominal"),
+        ({"type": "array", "items": {"enum": ["a"]}}, Kind.CLASS, "nominal"),
+        ({"type": "array", "items": {"type": "string"}}, Kind.OTHER, "nominal"),
         ({}, Kind.OTHER, "nominal"),
     ],
 )
@@ -114,3 +115,21 @@ def test_number_of__an_ordered_word__is_its_place() -> None:
     field = one({"enum": ["low", "mid", "high"], "x-scale": "ordinal"})
 
     assert [field.number_of(value) for value in ("low", "high", "other")] == [0.0, 2.0, None]
+
+
+def test_of__a_choice_of_several__is_the_same_in_any_order() -> None:
+    field = one({"type": "array", "items": {"enum": ["urgent", "refund", "card"]}})
+
+    assert field.of(["card", "urgent", "card"]) == ["urgent", "card"]
+    assert deciding_text([field], ["card", "urgent"]) == deciding_text([field], ["urgent", "card"])
+    assert field.of("no list") == "no list"
+
+
+def test_of__a_list_in_which_order_counts__stays_as_it_is() -> None:
+    field = one({"type": "array", "items": {"type": "string"}})
+
+    assert field.of(["b", "a"]) == ["b", "a"]
+    assert one({"type": "array", "items": {"type": "string"}, "uniqueItems": True}).of(["b", "a"]) == [
+        "a",
+        "b",
+    ]
