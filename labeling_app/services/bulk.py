@@ -45,8 +45,13 @@ from labeling_app.services.slots import SWEPT_AT_ONCE, recount, rewind, sweep_ex
 
 MOST_AT_ONCE = 10_000
 
-# Plan: index scan of queue_item_once for the examples; leases and labels by their item. Locked in the order of the ids,
-# as everywhere, after the sort.
+# In the order of the ids, as everywhere. Before anything is read: what is looked up beside a row that is being locked is
+# of the moment before the lock.
+_LOCK = """
+    SELECT 1 FROM labeling_app_queueitem i WHERE i.queue_id = %(queue)s AND i.example_id = ANY(%(examples)s)
+     ORDER BY i.id FOR NO KEY UPDATE
+"""
+# Plan: index scan of queue_item_once for the examples; leases and labels by their item.
 _ITEMS = """
     SELECT i.id, i.example_id, i.state, i.is_gold, i.open_slots,
            EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %(annotator)s),
@@ -60,7 +65,6 @@ _ITEMS = """
              ON e.branch_id = %(branch)s AND e.example_id = i.example_id AND e.example_type_id = %(type)s
      WHERE i.queue_id = %(queue)s AND i.example_id = ANY(%(examples)s)
      ORDER BY i.id
-       FOR NO KEY UPDATE OF i
 """
 _LABELS = """
     INSERT INTO labeling_app_label
@@ -293,18 +297,17 @@ def _free_expired(queue: LabelingQueue, at: datetime) -> None:
 def _chosen(queue: LabelingQueue, wanted: Sequence[uuid.UUID], actor: Any) -> tuple[_Chosen, list[LeftOut]]:
     """Lock the items of these examples and return those that get a label, and why each other does not."""
     groups = set(Group.objects.filter(user=actor.pk).values_list("pk", flat=True))
+    which = {
+        "annotator": actor.get_username(),
+        "person": actor.pk,
+        "branch": queue.branch_id,
+        "type": queue.example_type_id,
+        "queue": queue.pk,
+        "examples": list(wanted),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _ITEMS,
-            {
-                "annotator": actor.get_username(),
-                "person": actor.pk,
-                "branch": queue.branch_id,
-                "type": queue.example_type_id,
-                "queue": queue.pk,
-                "examples": list(wanted),
-            },
-        )
+        cursor.execute(_LOCK, which)
+        cursor.execute(_ITEMS, which)
         rows = cursor.fetchall()
     chosen = _Chosen([], [], [])
     reasons = [LeftOut.UNKNOWN] * (len(wanted) - len(rows))
