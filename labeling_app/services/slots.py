@@ -10,35 +10,39 @@ from django.db import connection
 
 from labeling_app.models import LabelingQueue
 
-# What counts is counted; the item's row must be locked before, or a lease made meanwhile would be overlooked.
+# What counts is counted; the item's row must be locked before, or a lease made meanwhile would be overlooked. A lease
+# that was answered has its label, so the greater of both is the same, unless something was written past the services:
+# then no slot is open that a lease could not take.
 _RECOUNT = """
     UPDATE labeling_app_queueitem i
-       SET label_count = c.labels,
-           open_slots = greatest(0, q.overlap - c.labels - c.held)
-      FROM (SELECT w.id,
-                   (SELECT count(*) FROM labeling_app_label l WHERE l.item_id = w.id) AS labels,
-                   (SELECT count(*) FROM labeling_app_lease s
-                     WHERE s.item_id = w.id AND s.state = 'held' AND s.slot > 0) AS held
-              FROM labeling_app_queueitem w WHERE {which}) c,
-           labeling_app_labelingqueue q
-     WHERE i.id = c.id AND q.id = i.queue_id
-       AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, greatest(0, q.overlap - c.labels - c.held))
+       SET label_count = c.labels, open_slots = c.open
+      FROM (SELECT w.id, l.n AS labels, greatest(0, q.overlap - greatest(l.n + s.held, s.active)) AS open
+              FROM labeling_app_queueitem w
+              JOIN labeling_app_labelingqueue q ON q.id = w.queue_id
+             CROSS JOIN LATERAL (SELECT count(*) AS n FROM labeling_app_label l WHERE l.item_id = w.id) l
+             CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.state = 'held') AS held, count(*) AS active
+                                   FROM labeling_app_lease s
+                                  WHERE s.item_id = w.id AND s.state IN ('held', 'submitted') AND s.slot > 0) s
+             WHERE w.id = ANY(%s)) c
+     WHERE i.id = c.id AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, c.open)
 """
 # The same for a whole queue: labels and leases are few where items are many, so they are counted first.
 _RECOUNT_ALL = """
     UPDATE labeling_app_queueitem i
-       SET label_count = c.labels,
-           open_slots = greatest(0, q.overlap - c.labels - c.held)
-      FROM (SELECT w.id, coalesce(l.n, 0) AS labels, coalesce(s.n, 0) AS held
+       SET label_count = c.labels, open_slots = c.open
+      FROM (SELECT w.id, coalesce(l.n, 0) AS labels,
+                   greatest(0, q.overlap - greatest(coalesce(l.n, 0) + coalesce(s.held, 0), coalesce(s.active, 0)))
+                       AS open
               FROM labeling_app_queueitem w
+              JOIN labeling_app_labelingqueue q ON q.id = w.queue_id
               LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_app_label
                           WHERE queue_id = %s GROUP BY item_id) l ON l.item_id = w.id
-              LEFT JOIN (SELECT item_id, count(*) AS n FROM labeling_app_lease
-                          WHERE queue_id = %s AND state = 'held' AND slot > 0 GROUP BY item_id) s ON s.item_id = w.id
-             WHERE w.queue_id = %s) c,
-           labeling_app_labelingqueue q
-     WHERE i.id = c.id AND q.id = i.queue_id
-       AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, greatest(0, q.overlap - c.labels - c.held))
+              LEFT JOIN (SELECT item_id, count(*) FILTER (WHERE state = 'held') AS held, count(*) AS active
+                           FROM labeling_app_lease
+                          WHERE queue_id = %s AND state IN ('held', 'submitted') AND slot > 0
+                          GROUP BY item_id) s ON s.item_id = w.id
+             WHERE w.queue_id = %s) c
+     WHERE i.id = c.id AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, c.open)
 """
 _LOCK = "SELECT 1 FROM labeling_app_queueitem w WHERE {which} ORDER BY w.id FOR NO KEY UPDATE"
 _OF_ITEMS = "w.id = ANY(%s)"
@@ -77,7 +81,7 @@ def recount(*, queue: LabelingQueue, item_ids: Iterable[int] | None = None) -> N
         else:
             items = list(item_ids)
             cursor.execute(_LOCK.format(which=_OF_ITEMS), [items])
-            cursor.execute(_RECOUNT.format(which=_OF_ITEMS), [items])
+            cursor.execute(_RECOUNT, [items])
 
 
 def rewind(*, queue: LabelingQueue, item_ids: Sequence[int] = ()) -> None:
@@ -99,7 +103,7 @@ def end_leases(*, queue: LabelingQueue, leases: Sequence[tuple[uuid.UUID, int]],
     items = sorted({item for _, item in leases})
     with connection.cursor() as cursor:
         cursor.execute(_END, [state, at, [lease for lease, _ in leases]])
-        cursor.execute(_RECOUNT.format(which=_OF_ITEMS), [items])
+        cursor.execute(_RECOUNT, [items])
     if queue.overlap == 1:  # beyond that, going through what one has had costs more than finding these later
         rewind(queue=queue, item_ids=items)
 

@@ -12,7 +12,7 @@ from datasets_app.models import AuditEvent, Dataset, ExampleQuality, JobRun
 from datasets_app.services.curation.examples import bulk_upsert, delete_examples, set_status
 from goldenproject.kit.errors import BadInput, Forbidden
 from labeling_app.errors import UnknownQueue
-from labeling_app.models import LabelingQueue, QueueItem
+from labeling_app.models import Label, LabelingQueue, QueueItem
 from labeling_app.services import queue_progress, refreshing
 from labeling_app.services.queues import (
     QueueOptions,
@@ -219,6 +219,18 @@ def test_progress__counting_took_long__the_figures_of_before_are_given_while_a_t
     assert [progress_of(queue).labels, progress_of(queue).labels] == [0, 0]
     assert [said["args"] for said in started] == [(queue,)]
     assert progress_of(queue, fresh=True).labels == 1
+
+
+def test_recount__answered_lease_without_a_label__no_slot_is_open_that_no_lease_could_take(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue = queue_factory()
+    done = answer(queue, labelers[0])
+    Label.objects.filter(pk=done.label).delete()  # past the services
+    recount(queue=queue)
+    recount(queue=queue, item_ids=[item_of(queue, "t1").pk])
+    assert (item_of(queue, "t1").label_count, item_of(queue, "t1").open_slots) == (0, 0)
+    assert ids(take(queue, labelers[1])) == ["t2"]
 
 
 class Unstarted:
