@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import connection
 
 from datasets_app.models import Dataset
@@ -32,6 +32,11 @@ from labeling_app.models import (
     Suggestion,
     Webhook,
 )
+from labeling_app.services.queues import QueueOptions, create_queue
+from labeling_app.services.reviewing import decide
+from labeling_app.services.submitting import skip
+from labeling_app.services.undoing import undo_label
+from labeling_app.services.verifying import verify_labels
 from tests.integration.backup_data import documents
 from tests.integration.label_data import (
     MORNING,
@@ -41,6 +46,7 @@ from tests.integration.label_data import (
     make_queue,
     make_session,
 )
+from tests.integration.labeling.labeling_data import answer, ids, take, text_rows
 from tests.template_database import cloned, connected_to
 
 
@@ -188,6 +194,49 @@ def test_verify__a_backup_with_records_that_this_version_does_not_know__says_so(
     assert findings(backup) == [
         "golden_dataset_backup.json: 3 records of “of_the_future”, which this version does not know"
     ]
+
+
+def test_restore__of_real_work__goes_on_where_it_was(committed_db: str, tmp_path: Path) -> None:
+    manager = DatasetManager.create("texts", type="text_classification")
+    manager.add_examples(text_rows(8))
+    people = [User.objects.create_user(name) for name in ("labeler", "second-labeler")]
+    for one in people:
+        one.groups.add(Group.objects.get(name="labeler"))
+    queue = create_queue(
+        dataset=manager.dataset, name="all", actor=None, options=QueueOptions(overlap=2, adopts="unanimous")
+    )
+    for labels, person in (("aab", people[0]), ("abb", people[1])):
+        for label in labels:
+            answer(queue, person, label)
+    (skipped,) = take(queue, people[0])
+    skip(lease_id=skipped.lease, labeler=people[0], reason="unclear")
+    undone = answer(queue, people[1], "c").label
+    assert undone is not None
+    undo_label(label_id=undone, labeler=people[1])  # and holds the example again
+    held = take(queue, people[0], 2)
+    first = create_backup(directory=tmp_path / "first", actor=None)
+    assert first.totals["total_labels"] == 6
+    with cloned() as name, connected_to(name):
+        restore_backup(directory=tmp_path / "first", actor=None)
+        assert verify_labels(deep=True).errors == []
+        second = create_backup(directory=tmp_path / "second", actor=None)
+        with cloned() as again, connected_to(again):
+            restore_backup(directory=tmp_path / "second", actor=None)
+            assert create_backup(directory=tmp_path / "third", actor=None).sha256 == second.sha256
+        queue = LabelingQueue.objects.get()
+        User.objects.update(is_active=True)
+        labeler = User.objects.get(username="labeler")
+        labeler.groups.add(Group.objects.get(name="labeler"))
+        given = take(queue, labeler, 8)
+        assert ids(given) == ["t5", "t6", "t7", "t8"], "neither what was labeled nor what was skipped"
+        assert ids(held) == ["t5", "t6"]
+        states = QueueItem.objects.order_by("example__ordinal").values_list("state", flat=True)
+        assert list(states)[:3] == ["adopted", "review", "adopted"]
+        (review,) = Review.objects.filter(outcome="")
+        judge = User.objects.create_user("reviewer")
+        judge.groups.add(Group.objects.get(name="reviewer"))
+        decide(review_id=review.pk, actor=judge, outcome="adopted", value={"label": "a"})
+        assert verify_labels(deep=True).errors == []
 
 
 def dump() -> dict[str, list[str]]:
