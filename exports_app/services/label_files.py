@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
@@ -27,6 +25,7 @@ from exports_app.integrations.tools import tool_called
 from exports_app.services.queue_shapes import InputReader, answer_shape
 from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
+from goldenproject.kit.refused_rows import MOST_TOLD, RefusedRows
 from labeling_app.models import LabelingQueue
 from labeling_app.services.answer_types import answer_type
 from labeling_app.services.imported_labels import (
@@ -41,7 +40,6 @@ from labeling_app.services.keeping import MAX_NOTES
 from labeling_app.services.refreshing import refresh_queue
 from labeling_app.services.suggestions import MAX_SOURCE
 
-MOST_TOLD = 20
 _BATCH = 2000
 _ADDED_AT_ONCE = 5000
 Progress = Callable[..., None]
@@ -117,7 +115,8 @@ def import_label_file(
     options = (options or LabelImportOptions()).checked()
     if actor is not None:
         require(actor, Action.IMPORT, queue.dataset)
-    with _Problems(file_name, options) as problems:
+    with RefusedRows(options.report_path) as rows:
+        problems = _Problems(file_name, options, rows)
         try:
             with transaction.atomic(), acting(actor, f"labels of {file_name}"):
                 result = _Import(queue, tool, options, actor, problems, progress).run(source)
@@ -135,9 +134,9 @@ def import_label_file(
             pass
         return replace(
             result,
-            refused=problems.count,
-            problems=tuple(problems.first),
-            report_path=problems.publish(),
+            refused=rows.count,
+            problems=tuple(rows.first),
+            report_path=rows.publish(),
         )
 
 
@@ -146,56 +145,25 @@ class _Undo(Exception):
 
 
 class _Problems:
-    """Counts bad rows, keeps the first, writes them to the report, and stops the import where it is to stop."""
+    """The bad rows of a file, which stop the import where they are to stop it."""
 
-    def __init__(self, file_name: str, options: LabelImportOptions) -> None:
-        self._file_name, self._options = file_name, options
-        self._file: Any = None
-        self.count = 0
-        self.first: list[str] = []
-
-    def __enter__(self) -> _Problems:
-        if self._options.report_path is not None:
-            target = Path(self._options.report_path)
-            try:
-                self._file = tempfile.NamedTemporaryFile(
-                    "wb", dir=target.parent, prefix=".refused-", delete=False
-                )
-            except OSError as error:
-                raise BadInput(f"The report {target} cannot be written: {error.strerror}.") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            Path(self._file.name).unlink(missing_ok=True)
+    def __init__(self, file_name: str, options: LabelImportOptions, rows: RefusedRows) -> None:
+        self._file_name, self._options, self._rows = file_name, options, rows
 
     def add(self, place: str, message: str) -> None:
-        self.count += 1
-        if len(self.first) < MOST_TOLD:
-            self.first.append(f"{place}: {message.removesuffix('.')}.")
-        if self._file is not None:
-            self._file.write(orjson.dumps({"place": place, "message": message}) + b"\n")
+        self._rows.add(f"{place}: {message.removesuffix('.')}.", {"place": place, "message": message})
 
     def stop_if_any(self) -> None:
         """Raise LabelFileRefused when there are problems and these are to stop the import."""
-        if self.count and self._options.on_error == "stop" and not self._options.dry_run:
-            more = f" (and {self.count - 1:,} more)" if self.count > 1 else ""
+        count, first = self._rows.count, self._rows.first
+        if count and self._options.on_error == "stop" and not self._options.dry_run:
+            more = f" (and {count - 1:,} more)" if count > 1 else ""
             raise LabelFileRefused(
-                f"{self._file_name}, {self.first[0].removesuffix('.')}{more}.",
+                f"{self._file_name}, {first[0].removesuffix('.')}{more}.",
                 hint="Nothing was changed. Mend the file, or bring in the rest: on errors, skip.",
-                problems=self.first,
-                count=self.count,
+                problems=first,
+                count=count,
             )
-
-    def publish(self) -> str | None:
-        """Let the report appear under its name, if there is anything to report."""
-        if self._file is None or not self.count or self._options.report_path is None:
-            return None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        os.replace(self._file.name, self._options.report_path)
-        return os.fspath(self._options.report_path)
 
 
 class _Import:

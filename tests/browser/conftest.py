@@ -60,6 +60,18 @@ class Visitor:
         self._shots += 1
         self.page.screenshot(path=self._story / f"{self._shots:02}-{name}.png", full_page=whole)
 
+    def walk(self, pages: dict[str, str]) -> None:
+        """Go through pages (name → path): each is there, is kept as a picture, and is no wider than the window."""
+        too_wide = {}
+        for name, path in pages.items():
+            answer = self.page.goto(f"{self.site}{path}")
+            assert answer is not None and answer.status == 200, f"{name}: {answer and answer.status}"
+            self.page.evaluate("document.fonts.ready")
+            self.shot(name)
+            if self.overflow() > 0:
+                too_wide[name] = self.overflow()
+        assert too_wide == {}
+
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))

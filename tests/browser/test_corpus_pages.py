@@ -68,15 +68,7 @@ def test_corpus__each_page__fits_the_window(
         "query-found": f"{page_of(query)}?find=text+about+csv",
         "query-add": "/admin/datasets_app/testquery/add/",
     }
-    too_wide = {}
-    for name, address in pages.items():
-        answer = one.page.goto(f"{one.site}{address}")
-        assert answer is not None and answer.status == 200, f"{name}: {answer and answer.status}"
-        one.page.evaluate("document.fonts.ready")
-        one.shot(name)
-        if one.overflow() > 0:
-            too_wide[name] = one.overflow()
-    assert too_wide == {}
+    one.walk(pages)
 
 
 def test_corpus__small_screen__the_pages_can_be_used(

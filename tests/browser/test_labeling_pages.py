@@ -91,15 +91,7 @@ def test_labeling_pages__each__fits_the_window(
     one = visitor(f"labeling-pages-{'dark' if dark else size[0]}", dark=dark)
     one.page.set_viewport_size({"width": size[0], "height": size[1]})
     one.sign_in("owner")
-    too_wide = {}
-    for name, address in pages(demo).items():
-        answer = one.page.goto(f"{one.site}{address}")
-        assert answer is not None and answer.status == 200, f"{name}: {answer and answer.status}"
-        one.page.evaluate("document.fonts.ready")
-        one.shot(name)
-        if one.overflow() > 0:
-            too_wide[name] = one.overflow()
-    assert too_wide == {}
+    one.walk(pages(demo))
 
 
 def test_newcomer__after_the_first_start__labels_with_three_clicks_and_two_keys(

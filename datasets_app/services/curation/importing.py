@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import orjson
 
 from datasets_app.errors import MalformedRow
 from datasets_app.models import Branch, Dataset, ExampleType
@@ -25,6 +22,7 @@ from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
 from goldenproject.kit.read_ahead import batches_ahead
+from goldenproject.kit.refused_rows import RefusedRows
 
 BATCH_ROWS = 20_000
 _CELL_FORMATS = ("csv", "tsv", "parquet")
@@ -149,51 +147,34 @@ def _write(
     progress: Progress | None,
 ) -> ImportResult:
     upsert = BulkUpsert(branch)
-    with _RefusalReport(name, options) as report:
+    with RefusedRows(options.report_path if options.on_error == "report" else None) as refused:
+        sieve = _Sieve(name, options, refused)
         read = 0
         for batch in batches_ahead(rows, BATCH_ROWS):
-            upsert.write(report.sift(batch))
+            upsert.write(sieve.sift(batch))
             read += len(batch)
             if progress:
                 progress(read)
         counts = upsert.close()
-        report.publish()
+        report_path = refused.publish()
     return ImportResult(
         read=read,
         added=counts.added,
         changed=counts.changed,
         unchanged=counts.unchanged,
-        refused=report.count,
-        report_path=os.fspath(options.report_path) if options.report_path and report.count else None,
-        first_refusals=tuple(report.first),
+        refused=refused.count,
+        report_path=report_path,
+        first_refusals=tuple(refused.first),
     )
 
 
-class _RefusalReport:
-    """Counts refused rows, stops at the first one if told so, and writes them to a file that appears whole or not at all."""
+class _Sieve:
+    """Lets good rows through; stops at the first refused one if told so, else counts it and reports it."""
 
-    def __init__(self, name: str, options: ImportOptions) -> None:
+    def __init__(self, name: str, options: ImportOptions, refused: RefusedRows) -> None:
         self._name = name
         self._options = options
-        self._file: Any = None
-        self.count = 0
-        self.first: list[str] = []
-
-    def __enter__(self) -> _RefusalReport:
-        if self._options.on_error == "report" and self._options.report_path:
-            target = Path(self._options.report_path)
-            try:
-                self._file = tempfile.NamedTemporaryFile(
-                    "wb", dir=target.parent, prefix=".refused-", delete=False
-                )
-            except OSError as error:
-                raise BadInput(f"The report {target} cannot be written: {error.strerror}.") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            Path(self._file.name).unlink(missing_ok=True)
+        self._refused = refused
 
     def sift(self, batch: Iterable[PreparedExample | RefusedRow]) -> list[PreparedExample]:
         good = []
@@ -213,15 +194,4 @@ class _RefusalReport:
                 line=row.line,
                 errors=row.errors,
             )
-        self.count += 1
-        if len(self.first) < 20:
-            self.first.append(row.sentence())
-        if self._file is not None:
-            self._file.write(orjson.dumps({"line": row.line, "errors": row.errors, "raw": row.raw}) + b"\n")
-
-    def publish(self) -> None:
-        """Let the report appear under its name, if there is anything to report."""
-        if self._file is not None and self.count and self._options.report_path:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            os.replace(self._file.name, self._options.report_path)
+        self._refused.add(row.sentence(), {"line": row.line, "errors": row.errors, "raw": row.raw})
