@@ -56,7 +56,7 @@ class ExamplesPage(DatasetPage):
             next_query=wanted.query(**keep, after=page.next),
             first_query=wanted.query(**keep),
             is_first=not query.get("after") and not query.get("before"),
-            bulk_actions=BULK_ACTIONS,
+            bulk_actions=[action for action in bulk_actions().values() if action.applies(self.branch)],
         )
 
 
@@ -67,7 +67,10 @@ def _ordinal(text: str | None) -> int | None:
 # --- many at once -------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class BulkAction:
-    """Something that can be done to many examples: `done` is the sentence for the result, {n} how many changed."""
+    """Something that can be done to many examples: `done` is the sentence for the result, {n} how many changed.
+
+    Where the branch has nothing to do it with (`applies`), it is not offered.
+    """
 
     key: str
     title: str
@@ -76,6 +79,9 @@ class BulkAction:
     run: Callable[[Branch, list[uuid.UUID], QueryDict, Any], int]
     asks_first: bool = False
     is_dangerous: bool = False
+    template: str = ""  # what the page that asks first includes, with `asked` as `asks` returns it
+    asks: Callable[[Branch, Any], Any] | None = None
+    applies: Callable[[Branch], bool] = lambda branch: True
 
 
 def _judged(status: str) -> Callable[[Branch, list[uuid.UUID], QueryDict, Any], int]:
@@ -129,7 +135,12 @@ BULK_ACTIONS = (
         is_dangerous=True,
     ),
 )
-_BY_KEY = {action.key: action for action in BULK_ACTIONS}
+# what apps above this one add; filled when their admin modules are loaded
+EXTRA_BULK_ACTIONS: list[BulkAction] = []
+
+
+def bulk_actions() -> dict[str, BulkAction]:
+    return {action.key: action for action in (*BULK_ACTIONS, *EXTRA_BULK_ACTIONS)}
 
 
 class BulkPage(DatasetPage):
@@ -172,8 +183,10 @@ class BulkPage(DatasetPage):
             found = Example.objects.filter(branch=self.branch, identity_id__in=chosen)
             sample = list(found.select_related("identity", "example_type").order_by("ordinal")[:_SAMPLE_ROWS])
             count, is_capped = found.count(), False
+        action = self._action()
         return super().get_context_data(
-            action=self._action(),
+            action=action,
+            asked=action.asks(self.branch, self.person) if action.asks else None,
             wanted=wanted,
             filter_query=wanted.query(),
             matching=typed.get("matching") == "1",
@@ -188,11 +201,10 @@ class BulkPage(DatasetPage):
 
     def _action(self) -> BulkAction:
         key = self.request.POST.get("action", "")
-        if key not in _BY_KEY:
-            raise BadInput(
-                f"“{key}” cannot be done to examples.", hint=f"Choose one of {', '.join(_BY_KEY)}."
-            )
-        return _BY_KEY[key]
+        known = bulk_actions()
+        if key not in known:
+            raise BadInput(f"“{key}” cannot be done to examples.", hint=f"Choose one of {', '.join(known)}.")
+        return known[key]
 
     def _wanted(self) -> ExampleFilter:
         return ExampleFilter.from_query(QueryDict(self.request.POST.get("query", "")))

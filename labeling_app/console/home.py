@@ -19,9 +19,10 @@ from datasets_app.services.access import allowed_datasets, may, may_somewhere
 from goldenproject.kit.errors import BadInput, Forbidden
 from labeling_app.console.base import LabelingPage
 from labeling_app.console.queue_cards import QueueCard, queue_cards
+from labeling_app.console.queue_form import offered_classes
 from labeling_app.models import LabelingQueue
 from labeling_app.services.assigning import queues_for
-from labeling_app.services.queues import ensure_default_queue
+from labeling_app.services.queues import ensure_default_queue, update_queue
 
 SHOWN_QUEUES = 60
 SHOWN_DATASETS = 12
@@ -80,6 +81,10 @@ def start_labeling(person: Any, request: HttpRequest) -> HttpResponse:
     if chosen is None:
         raise Forbidden("You may not make a queue for this dataset.", hint="Ask a curator to make one.")
     queue = ensure_default_queue(dataset=chosen, actor=person)
+    if not queue.choices and not queue.labels.exists():
+        classes = offered_classes(queue.branch, queue.example_type)
+        if classes:
+            update_queue(queue=queue, actor=person, choices=classes)
     return HttpResponseRedirect(reverse("label_console", args=[queue.pk]))
 
 

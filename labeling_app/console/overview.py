@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -21,7 +19,7 @@ from goldenproject.kit.admin import capped_count, keyset_page
 from goldenproject.kit.errors import BadInput
 from labeling_app.console.base import QueuePage
 from labeling_app.console.queue_cards import asked_of, percent_of
-from labeling_app.console.queue_form import possible_members
+from labeling_app.console.queue_form import member_chosen, possible_members
 from labeling_app.domain.answer_fields import Kind
 from labeling_app.models import LabelingQueue, LabelingSession, Lease, QueueItem, Review
 from labeling_app.services.assigning import assign_items
@@ -149,15 +147,7 @@ class OverviewPage(QueuePage):
         if not examples:
             messages.warning(self.request, "No example was chosen.")
             return
-        kind, _, key = typed.get("whom", "").partition(":")
-        people, groups = possible_members(self.queue.dataset, self.queue)
-        user = group = None
-        if kind == "user" and key in dict(people):
-            user = get_user_model()._default_manager.get(pk=key)
-        elif kind == "group" and key in dict(groups):
-            group = Group.objects.get(pk=key)
-        elif kind != "everybody":
-            raise BadInput("Choose to whom the examples are given.")
+        user, group = member_chosen(self.queue, typed.get("whom", ""))
         count = assign_items(
             queue=self.queue, example_ids=examples, user=user, group=group, actor=self.person
         )

@@ -11,13 +11,17 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Q
 
+from datasets_app.admin.filters import known_classes
 from datasets_app.domain.roles import Action, roles_that_may
 from datasets_app.models import Branch, Dataset, ExampleType, ValidationStatus
+from goldenproject.kit.errors import BadInput
 from labeling_app.domain.answer_fields import answer_fields
+from labeling_app.domain.answers import schema_at
 from labeling_app.models import LabelingQueue
 from labeling_app.services.queue_filters import TIERS
 
 SHOWN_PEOPLE = 300
+OFFERED_CLASSES = 100
 _INPUT, _SELECT, _AREA = {"class": "gd-input"}, {"class": "gd-select"}, {"class": "gd-textarea"}
 _NUMBER = {**_INPUT, "inputmode": "decimal", "autocomplete": "off"}
 
@@ -305,6 +309,22 @@ def asked_choices(example_type: ExampleType) -> list[tuple[str, str]]:
     return [("", f"The whole output: {whole}" if whole else "The whole output"), *single]
 
 
+def has_free_class(example_type: ExampleType, path: str) -> bool:
+    """Whether the class is asked for at `path` of the output, and its schema lists no values."""
+    if not example_type.class_field or path not in ("", example_type.class_field):
+        return False
+    schema = schema_at(example_type.output_schema, example_type.class_field)
+    return not {"enum", "const"} & set(schema) and schema.get("type") != "boolean"
+
+
+def offered_classes(branch: Branch, example_type: ExampleType) -> list[str]:
+    """Return the values of a free class that examples have already, to offer them; none where there are too many."""
+    if not has_free_class(example_type, ""):
+        return []
+    classes = known_classes(branch, [example_type])
+    return classes if len(classes) <= OFFERED_CLASSES else []
+
+
 def possible_members(
     dataset: Dataset, queue: LabelingQueue | None
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -328,3 +348,16 @@ def possible_members(
         [(str(user.pk), user.get_username()) for user in found],
         [(str(group.pk), group.name) for group in found_groups],
     )
+
+
+def member_chosen(queue: LabelingQueue, whom: str) -> tuple[Any, Group | None]:
+    """Return the person or the group that user:ID or group:ID names; neither for everybody. Raises BadInput."""
+    kind, _, key = whom.partition(":")
+    people, groups = possible_members(queue.dataset, queue)
+    if kind == "user" and key in dict(people):
+        return get_user_model()._default_manager.get(pk=key), None
+    if kind == "group" and key in dict(groups):
+        return None, Group.objects.get(pk=key)
+    if kind != "everybody":
+        raise BadInput("Choose to whom the examples are given.")
+    return None, None

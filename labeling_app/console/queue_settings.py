@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 
 from datasets_app.admin.base import chosen_branch
 from datasets_app.admin.corpus.base import id_or_none, text_of
-from datasets_app.admin.filters import known_classes, types_in
+from datasets_app.admin.filters import types_in
 from datasets_app.domain.roles import Action
 from datasets_app.models import Branch, Dataset, ExampleType
 from datasets_app.services.access import allowed_datasets, may_somewhere, require
@@ -25,15 +25,15 @@ from labeling_app.console.queue_form import (
     ORDER_WORDS,
     QueueForm,
     filters_in,
+    has_free_class,
     initial_of,
+    offered_classes,
 )
-from labeling_app.domain.answers import schema_at
 from labeling_app.models import LabelingQueue
 from labeling_app.services.assigning import set_members
 from labeling_app.services.matching import COUNTED_AT_MOST, matching_count
 from labeling_app.services.queues import QueueOptions, create_queue, update_queue
 
-OFFERED_CLASSES = 40
 MOST_INSTRUCTIONS = 50_000
 # what a refusal of a service is about, by the beginning of its words
 _PLACES = {
@@ -84,13 +84,9 @@ def _choices(form: QueueForm, name: str, words: dict[str, str]) -> list[dict[str
 
 
 def _needs_choices(form: QueueForm) -> bool:
-    """Whether the class that is asked for has no fixed values in its schema, so that buttons need a list of them."""
+    """Whether buttons need a list of answers: the class that is asked for has no fixed values in its schema."""
     path = form.queue.field_path if form.queue else str(form["field_path"].value() or "")
-    kind = form.example_type
-    if not kind.class_field or path not in ("", kind.class_field):
-        return False
-    schema = schema_at(kind.output_schema, kind.class_field)
-    return not {"enum", "const"} & set(schema) and schema.get("type") != "boolean"
+    return has_free_class(form.example_type, path)
 
 
 class NewQueuePage(_FormPage, LabelingPage):
@@ -144,11 +140,7 @@ class NewQueuePage(_FormPage, LabelingPage):
         queue.name = next(
             name for n in range(1, 10_000) if (name := "Labels" if n == 1 else f"Labels {n}") not in there
         )
-        classes = known_classes(self.branch, [self.example_type]) if self.example_type.class_field else []
-        initial = initial_of(queue)
-        if len(classes) <= OFFERED_CLASSES:
-            initial["choices"] = "\n".join(classes)
-        return initial
+        return {**initial_of(queue), "choices": "\n".join(offered_classes(self.branch, self.example_type))}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = {"datasets": self.datasets, "chosen": self.chosen}

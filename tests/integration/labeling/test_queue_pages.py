@@ -11,97 +11,18 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from datasets_app.domain.roles import ALLOWED, Action, Role
 from datasets_app.models import Dataset, Example
 from datasets_app.services.curation.examples import update_example
-from labeling_app.models import GoldAnswer, LabelerStanding, LabelHistory, LabelingQueue, QueueItem, Webhook
+from labeling_app.models import GoldAnswer, LabelerStanding, LabelingQueue, QueueItem
 from labeling_app.services.assigning import set_members
 from labeling_app.services.gold import pause_labeler
 from labeling_app.services.queues import create_queue, progress_of, set_queue_state
-from labeling_app.urls import urlpatterns
 from tests.integration.labeling.labeling_data import answer, item_of
+from tests.integration.labeling.queue_pages import client_of, queue
 from tests.integration.labeling.test_gold import gold
 
+__all__ = ["client_of", "queue"]
 pytestmark = pytest.mark.django_db
-
-# address below /admin/ → the right that a GET needs
-RIGHTS: dict[str, Action] = {
-    "label/": Action.LABEL,
-    "label/queues/": Action.REVIEW,
-    "label/new/": Action.EDIT,
-    "label/count/?dataset={dataset}&branch={branch}&example_type=text_classification": Action.EDIT,
-    "label/preview/": Action.EDIT,
-    "label/keys/": Action.LABEL,
-    "label/webhooks/": Action.MANAGE,
-    "label/webhooks/{webhook}/": Action.MANAGE,
-    "label/review/": Action.REVIEW,
-    "label/{queue}/": Action.LABEL,
-    "label/{queue}/form/": Action.LABEL,
-    "label/{queue}/overview/": Action.REVIEW,
-    "label/{queue}/review/": Action.REVIEW,
-    "label/{queue}/bulk/": Action.REVIEW,
-    "label/{queue}/agreement/": Action.REVIEW,
-    "label/{queue}/agreement/figures/": Action.REVIEW,
-    "label/{queue}/agreement/method/": Action.REVIEW,
-    "label/{queue}/files/": Action.REVIEW,
-    "label/{queue}/settings/": Action.EDIT,
-    "label/{queue}/labelers/": Action.LABEL,
-    "label/{queue}/gold/": Action.REVIEW,
-    "labeling_app/labelhistory/": Action.REVIEW,
-    "labeling_app/labelhistory/{history}/change/": Action.REVIEW,
-    "labeling_app/labelingsession/": Action.REVIEW,
-    "datasets_app/dataset/{dataset}/labeling/": Action.REVIEW,
-}
-# a page that tells a tab to close itself, for whoever is signed in
-FOR_ALL = {"label/signed-in/"}
-
-
-@pytest.fixture
-def queue(queue_factory: Callable[..., LabelingQueue]) -> LabelingQueue:
-    return queue_factory("topics", overlap=2)
-
-
-@pytest.fixture
-def client_of(person: Callable[..., Any]) -> Callable[..., Client]:
-    """A client that is signed in as somebody with a role everywhere, or none."""
-
-    def make(role: str | None = None, name: str = "") -> Client:
-        client = Client()
-        user = person(role, name or f"a-{role}")
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        return client
-
-    return make
-
-
-def places_of(queue: LabelingQueue) -> dict[str, Any]:
-    return {
-        "queue": queue.pk,
-        "dataset": queue.dataset_id,
-        "branch": queue.branch_id,
-        "history": LabelHistory.objects.all()[0].pk,
-        "webhook": Webhook.objects.get_or_create(name="w", url="https://hooks.example.org/", events=[])[0].pk,
-    }
-
-
-@pytest.mark.parametrize("role", [None, *Role])
-def test_get__by_a_role__is_answered_as_its_rights_say(
-    client_of: Callable[..., Client], queue: LabelingQueue, labelers: list[Any], role: Role | None
-) -> None:
-    answer(queue, labelers[0])
-    client = client_of(role and role.value)
-    rights = ALLOWED[role] if role else frozenset()
-    expected = {address: 200 if right in rights else 403 for address, right in RIGHTS.items()}
-    places = places_of(queue)
-    found = {address: client.get(f"/admin/{address.format(**places)}").status_code for address in RIGHTS}
-    assert found == expected
-
-
-def test_rights__of_the_pages__name_every_address() -> None:
-    """An address that is added to /admin/label/ is walked by every role, or this fails."""
-    there = {re.sub(r"<\w+:\w+>", "{}", str(one.pattern)).removeprefix("admin/") for one in urlpatterns}
-    walked = {re.sub(r"{\w+}", "{}", name).partition("?")[0] for name in RIGHTS}
-    assert there <= walked | FOR_ALL
 
 
 @pytest.mark.parametrize("page", ["overview", "settings", "gold", "labelers"])
@@ -145,6 +66,16 @@ def test_home__no_queue_yet__starts_one_with_a_click(
     queue = LabelingQueue.objects.get()
     assert (found.status_code, found["Location"]) == (302, f"/admin/label/{queue.pk}/")
     assert progress_of(queue).open == 10
+
+
+def test_home__started_with_a_click__offers_the_answers_that_are_there(
+    client_of: Callable[..., Client], dataset: Dataset
+) -> None:
+    for name, label in (("t1", "spam"), ("t2", "ham")):
+        row = Example.objects.get(branch=dataset.main, identity__external_id=name)
+        update_example(example=row, actor=None, expected_output={"label": label})
+    client_of("curator").post("/admin/label/", {"do": "start", "dataset": dataset.pk})
+    assert LabelingQueue.objects.get().choices == ["ham", "spam"]
 
 
 def test_home__no_queue_and_no_right_to_make_one__says_whom_to_ask(
@@ -342,6 +273,28 @@ def test_overview__examples_given_to_a_person__are_marked(
     chosen.refresh_from_db()
     assert chosen.assignee is None
     assert "Choose to whom" in client.post(address, {**sent, "whom": "user:0"}).content.decode()
+
+
+def test_examples__chosen_in_the_list__are_given_to_a_labeler(
+    client_of: Callable[..., Client], queue: LabelingQueue, labelers: list[Any]
+) -> None:
+    client = client_of("curator")
+    base = f"/admin/datasets_app/dataset/{queue.dataset_id}/examples/"
+    assert "Give to labelers…" in client.get(base).content.decode()
+    sent: dict[str, Any] = {"action": "give", "query": "", "example": [item_of(queue, "t2").example_id]}
+    asked = client.post(f"{base}bulk/", sent).content.decode()
+    assert ("topics</option>" in asked, "second-labeler</option>" in asked) == (True, True)
+    sent |= {"confirmed": "1", "queue": queue.pk, "whom": f"user:{labelers[1].pk}"}
+    found = client.post(f"{base}bulk/", sent, follow=True)
+    assert "1 example of the queue given." in found.content.decode()
+    assert item_of(queue, "t2").assignee == labelers[1]
+    assert (
+        "Choose a queue of this branch."
+        in client.post(f"{base}bulk/", {**sent, "queue": "x"}).content.decode()
+    )
+    assert client_of("reviewer").post(f"{base}bulk/", sent).status_code == 403
+    set_queue_state(queue=queue, state="closed", actor=None)
+    assert "Give to labelers…" not in client.get(base).content.decode()
 
 
 # --- gold -----------------------------------------------------------------------------------------------------------
