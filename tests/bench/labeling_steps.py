@@ -28,14 +28,11 @@ def alone(folder: str, calls: str) -> dict[str, Any]:
 
 
 def together(folder: str, seconds: str, think_s: str) -> dict[str, Any]:
-    """All labelers at once, after them as many who read rows by key."""
+    """All labelers at once."""
     prepared = Prepared.read(Path(folder) / "prepared.json")
     with Site(log=Path(folder) / "gunicorn.log") as site:
-        options = {"seconds": float(seconds), "think_s": float(think_s)}
         many_at_once(site.port, prepared, seconds=3, think_s=0.1)  # warm
-        labeled = many_at_once(site.port, prepared, **options)
-        read = many_at_once(site.port, prepared, **options, by_key=True)
-    return {**labeled, "by key": read["by key"], "by_key_per_second": read["per_second"]}
+        return many_at_once(site.port, prepared, seconds=float(seconds), think_s=float(think_s))
 
 
 def proof(folder: str, labels: str, between_kills: str) -> dict[str, Any]:

@@ -22,12 +22,16 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from datasets_app.api.site import schema_bytes
+from datasets_app.models import Dataset
 from datasets_app.services.access.tokens import create_token
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import get_type
 from datasets_app.services.versioning.commits import commit
 from datasets_app.services.versioning.refs import create_tag
+from labeling_app.services.leasing import next_examples
+from labeling_app.services.queues import create_queue
+from labeling_app.services.sessions import start_session
 
 from .conftest import Api, text_row
 from .test_roles import TABLE
@@ -95,14 +99,23 @@ def test_api__generated_requests__are_answered_as_the_schema_says(committed_db: 
     bulk_upsert(branch=dataset.main, documents=[text_row(n) for n in (1, 2, 3)], actor=None)
     commit(branch=dataset.main, message="first", actor=None, author="tests")
     create_tag(dataset=dataset, name="v1", actor=None)
+    there = {**THERE, **_labeling(dataset, user)}
     token = create_token(user=user, name="fuzz", scopes=["admin"], actor=user)[1]
     schema = schemathesis.openapi.from_wsgi("/api/v1/schema/", get_wsgi_application())
     for found in schema.get_all_operations():
         operation = found.ok()
-        _check(operation, token)
+        _check(operation, token, there)
 
 
-def _check(operation: Any, token: str) -> None:
+def _labeling(dataset: Dataset, user: Any) -> dict[str, str]:
+    """Make a queue with somebody who holds an example of it."""
+    queue = create_queue(dataset=dataset, name="topics", actor=None)
+    session = start_session(labeler=user, queue=queue)
+    (task,) = next_examples(session=session)
+    return {"queue": str(queue.pk), "session": str(session.pk), "lease": str(task.lease)}
+
+
+def _check(operation: Any, token: str, there: dict[str, str]) -> None:
     @settings(
         max_examples=12,
         deadline=None,
@@ -117,7 +130,7 @@ def _check(operation: Any, token: str) -> None:
             if operation.label == "PATCH /api/v1/datasets/{dataset}" and isinstance(case.body, dict):
                 case.body.pop("name", None)
             case.path_parameters = {
-                name: THERE.get(name, value) for name, value in (case.path_parameters or {}).items()
+                name: there.get(name, value) for name, value in (case.path_parameters or {}).items()
             }
         if case.path == "/api/v1/tokens/{key}":
             case.path_parameters = {"key": "f" * 15}  # not the one that the test itself uses
