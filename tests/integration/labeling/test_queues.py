@@ -10,6 +10,7 @@ import pytest
 
 from datasets_app.models import AuditEvent, Dataset, ExampleQuality, JobRun
 from datasets_app.services.curation.examples import bulk_upsert, delete_examples, set_status
+from datasets_app.services.jobs import kind_of
 from goldenproject.kit.errors import BadInput, Forbidden
 from labeling_app.errors import UnknownQueue
 from labeling_app.models import Label, LabelingQueue, QueueItem
@@ -149,6 +150,7 @@ def test_refresh__big_queue__is_a_job(queue_factory: Factory, monkeypatch: pytes
     monkeypatch.setattr(refreshing, "ROWS_REFRESHED_AT_ONCE", 5)
     job = refresh_or_start(queue=queue, actor=None)
     assert isinstance(job, JobRun) and job.kind == "label_refresh"
+    assert kind_of(job.kind).work(job, lambda *told: None) == {"added": 0, "gone": 0, "back": 0}
 
 
 def test_update__overlap_raised__opens_slots_of_what_is_not_settled(

@@ -12,6 +12,7 @@ from datasets_app.services.curation.examples import delete_examples
 from goldenproject.kit.errors import Conflict
 from labeling_app.errors import ExampleGone, KeyReused, QueueNotOpen, UnknownLabel, UnknownLease
 from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease
+from labeling_app.services.bulk import label_in_bulk
 from labeling_app.services.leasing import next_examples
 from labeling_app.services.queues import set_queue_state
 from labeling_app.services.sessions import end_session
@@ -173,3 +174,21 @@ def test_own_labels__newest_first__page_by_page(queue_factory: Factory, labelers
     rest = own_labels(labeler=labelers[0], queue=queue, before=first[-1].pk)
     assert [label.pk for label in first + rest] == given[::-1]
     assert own_labels(labeler=labelers[1], queue=queue) == []
+
+
+def test_undo__own_label_given_in_bulk__is_held_in_a_slot_of_its_own(
+    queue_factory: Factory, person: Callable[..., Any]
+) -> None:
+    reviewer = person("reviewer")
+    queue = queue_factory(overlap=2)
+    examples = [item_of(queue, name).example_id for name in ("t1", "t2")]
+    label_in_bulk(
+        queue=queue, example_ids=examples, value={"label": "a"}, actor=reviewer, rule={"filters": {}}
+    )
+    label = Label.objects.get(item=item_of(queue, "t1"))
+    task = undo_label(label_id=label.pk, labeler=reviewer)
+    item = item_of(queue, "t1")
+    assert (item.label_count, item.open_slots, Lease.objects.get(pk=task.lease).slot) == (0, 1, 1)
+    assert submit_label(lease_id=task.lease, labeler=reviewer, value={"label": "b"}).label != label.pk
+    item = item_of(queue, "t1")
+    assert (item.label_count, item.open_slots) == (1, 1)
