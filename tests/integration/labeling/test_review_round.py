@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from datasets_app.models import Example
 from datasets_app.services.curation.examples import update_example
@@ -143,6 +144,15 @@ def test_blame__an_adopted_answer__names_the_commit_and_whose_label_it_is(
     assert found["t2"]["$.output.label"] == (("reviewer",), "adjudicated: see text")
     assert found["t1"]["$.input.text"] is None
     assert set(found["t3"].values()) == {None}
+    client = Client()
+    client.force_login(person("reviewer"))
+    told = client.get(f"/api/v1/datasets/{queue.dataset.name}/examples/t2/blame").json()["lines"]
+    labels = {line["path"]: line["label"] for line in told}
+    assert labels["$.input.text"] is None
+    assert (labels["$.output.label"]["who"], labels["$.output.label"]["said"]) == (
+        ["reviewer"],
+        "adjudicated: see text",
+    )
     edited = update_example(
         example=_row(queue, "t1"), actor=person("curator"), expected_output={"label": "other"}
     )
