@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,8 +12,11 @@ from datasets_app.models import Example, ExampleType
 from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import save_type
 from goldenproject.kit.clock import now
-from labeling_app.models import LabelerStanding, LabelHistory
+from labeling_app.models import LabelerStanding, LabelHistory, LabelingSession, Lease, QueueMember
+from labeling_app.services.leasing import next_examples
 from labeling_app.services.queues import set_queue_state
+from labeling_app.services.sessions import end_session, start_session
+from labeling_app.services.submitting import submit_label
 from tests.browser.conftest import PASSWORD, Visitor
 from tests.browser.labeling_scene import (
     DRAWN_ANEW,
@@ -285,3 +289,76 @@ def test_labeling__a_second_tab__says_where_the_first_is(visitor: Callable[..., 
     second.get_by_role("button", name="Label here").click()
     expect(second.locator("#lc-main")).to_be_visible()
     expect(one.page.get_by_role("heading", name="You label in another tab")).to_be_visible()
+
+
+def test_labeling__taken_by_another_meanwhile__is_said_and_the_answer_kept(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler, other = made("labeler", "labeler"), made("second-labeler", "labeler")
+    queue = ticket_queue("expired", count=5)
+    one = visitor("labeling-late")
+    one.complaints = Tolerated("409 (Conflict)")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    first = console.shown
+    Lease.objects.filter(labeler=labeler, queue=queue).update(expires_at=now() - timedelta(minutes=1))
+    (task,) = next_examples(session=start_session(labeler=other, queue=queue))
+    assert task.shown.external_id == first
+    submit_label(lease_id=task.lease, labeler=other, value={"priority": "low", "refund": False})
+
+    console.press("4", "y", "Enter")
+    expect(page.get_by_role("heading", name="This answer came too late")).to_be_visible()
+    expect(page.locator(".lc-trouble")).to_contain_text("priority: urgent · refund: yes")
+    one.shot("too-late")
+    page.reload()  # it stays until somebody has read it
+    expect(page.get_by_role("heading", name="This answer came too late")).to_be_visible()
+    page.get_by_role("button", name="Done").click()
+    assert console.waiting() == 0
+    late = LabelHistory.objects.get(queue=queue, labeler=labeler, event="late")
+    assert late.label_value == {"priority": "urgent", "refund": True}
+
+
+def test_labeling__session_ended_meanwhile__goes_on_in_a_new_one(visitor: Callable[..., Visitor]) -> None:
+    labeler = made("labeler", "labeler")
+    queue = ticket_queue("ended", count=8)
+    one = visitor("labeling-ended")
+    one.complaints = Tolerated("409 (Conflict)")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    end_session(session=LabelingSession.objects.get(labeler=labeler, queue=queue))
+    given = {}
+    for _ in range(8):
+        expect(page.locator("#lc-main")).to_be_visible()
+        name = console.shown
+        console.press("1", "n", "Enter")
+        given[name] = {"priority": "low", "refund": False}
+        page.wait_for_function(DRAWN_ANEW, arg=name)
+    expect(page.get_by_role("heading", name="Nothing left for you here")).to_be_visible()
+    console.wait_sent()
+    assert stored(queue, labeler) == given
+    assert len(given) == 8
+    assert LabelingSession.objects.filter(labeler=labeler, queue=queue).count() == 2
+
+
+def test_labeling__taken_off_the_queue__keeps_the_answer_until_one_is_back(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler, other = made("labeler", "labeler"), made("second-labeler", "labeler")
+    queue = ticket_queue("removed", count=8)
+    one = visitor("labeling-removed")
+    one.complaints = Tolerated("403 (Forbidden)")
+    one.sign_in("labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    first = console.shown
+    member = QueueMember.objects.create(queue=queue, user=other)
+    console.press("3", "y", "Enter")
+    expect(page.get_by_role("heading", name="This queue is not assigned to you any more")).to_be_visible()
+    one.shot("not-assigned")
+    assert stored(queue, labeler) == {}
+    member.delete()
+    page.get_by_role("button", name="Send again").click()
+    console.wait_sent()
+    assert stored(queue, labeler) == {first: {"priority": "high", "refund": True}}

@@ -1,5 +1,6 @@
 // The labeling console: one example at a time, the next ones in hand, answers on their way behind one's back.
 
+import { makeAnswers, nameOf } from "./console_answers.js";
 import { changedBanner, changesCard, lostBanner, notes, refusedBanner, suggestionCard } from "./console_banners.js";
 import { announce, answerText, same, uuid } from "./console_dom.js";
 import { makeClock, paceOf } from "./console_clock.js";
@@ -29,8 +30,8 @@ const clock = makeClock();
 const find = makeFind({ place: at("lc-find"), area: () => at("lc-view") });
 const habits = makeHabits({ person: config.person, queueId: config.queue, pick: at("lc-pick"), side: at("lc-instructions") });
 const durations = [];
-const work = new Map(); // lease → {ms, banner} of examples that were set aside or came back
-const given = []; // answers of this page, newest first: {key, label, lease, name, value, at, task, skipped}
+const work = new Map(); // item → {ms, banner} of examples that were set aside or came back
+const answers = makeAnswers({ queueId: config.queue, request });
 
 let form = null;
 let shape = config.form; // what the form is made of
@@ -48,7 +49,7 @@ const outbox = makeOutbox({
   extra: (record) => (record.session && record.session === queue.session() && record.kind !== "flag" ? { next: queue.lacking(), hold: queue.hold() } : {}),
   listener: heard,
 });
-const queue = makeQueue({ queueId: config.queue, person: config.person, sessionType: config.session_type, leaseS: shape.lease_s, request, answered: outbox.leases, changed: () => next() });
+const queue = makeQueue({ queueId: config.queue, person: config.person, sessionType: config.session_type, leaseS: shape.lease_s, request, answered: outbox.leases, rebind: outbox.rebind, changed: () => next() });
 const drafts = makeDrafts({
   person: config.person,
   send: (lease, draft, keepalive) => request("POST", `leases/${lease}/draft`, { ...draft, value: draft.value === undefined ? null : draft.value }, { keepalive }),
@@ -71,7 +72,7 @@ function next() {
 
 function setAside() {
   if (!shown || !queue.waiting().some((task) => task.lease === shown.lease)) return;
-  work.set(shown.lease, { ...work.get(shown.lease), ms: clock.read() });
+  work.set(shown.item, { ...work.get(shown.item), ms: clock.read() });
 }
 
 async function show(task) {
@@ -88,7 +89,7 @@ async function show(task) {
   at("lc-main").hidden = false;
   at("lc-state").hidden = true;
   at("lc-name").textContent = nameOf(task);
-  const { changes } = work.get(task.lease) || {};
+  const { changes } = work.get(task.item) || {};
   at("lc-view").replaceChildren(...(changes ? [changes()] : []), drawExample(task.input, shape.input_view));
   at("lc-view").scrollTop = 0;
   at("lc-answer-scroll").scrollTop = 0;
@@ -102,9 +103,9 @@ async function show(task) {
   // away from the box of the example before, so that the next key is a key and not a letter in it
   if (!document.querySelector("dialog[open]") && !at("lc-find").contains(document.activeElement)) at("lc-answer").focus({ preventScroll: true });
   form.begin();
-  const { violations } = work.get(task.lease) || {};
+  const { violations } = work.get(task.item) || {};
   if (violations) form.tellServer(violations);
-  clock.start((work.get(task.lease) || {}).ms || 0);
+  clock.start((work.get(task.item) || {}).ms || 0);
   return undefined;
 }
 
@@ -121,11 +122,11 @@ function fill(task) {
   const start = begun || task.mine || (task.current === null ? {} : { value: task.current });
   const value = start.value === null ? undefined : start.value;
   form.fill({ value, confidence: start.confidence ?? null, notes: start.notes || "" });
-  if (begun && !(work.get(task.lease) || {}).banner) at("lc-draft").textContent = "Your draft is back";
+  if (begun && !(work.get(task.item) || {}).banner) at("lc-draft").textContent = "Your draft is back";
 }
 
 function drawBanner(task) {
-  const banner = (work.get(task.lease) || {}).banner;
+  const banner = (work.get(task.item) || {}).banner;
   at("lc-banner").replaceChildren(...notes(config.session_type, task), ...(banner ? [banner()] : []));
 }
 
@@ -162,7 +163,6 @@ function lookAgain() {
 }
 
 const names = () => shape.controls.map((control) => control.path.at(-1)); // of the answer's fields, in order
-const nameOf = (task) => task.external_id || `Example ${task.example.slice(0, 8)}`;
 
 // --- answering ----------------------------------------------------------------------------------------------------
 function changed({ picked = false }) {
@@ -205,9 +205,9 @@ function skip() {
 function leave(task, kind, body, delayMs = 0) {
   const key = uuid();
   const input = JSON.stringify(task.input).length < 20000 ? task.input : undefined;
-  given.unshift({ key, label: null, lease: task.lease, name: nameOf(task), value: kind === "skip" ? "skipped" : body.value, at: Date.now(), task, skipped: kind === "skip" });
+  answers.add(task, key, kind, body);
   drafts.drop(task);
-  work.delete(task.lease);
+  work.delete(task.item);
   queue.advance();
   outbox.add({ key, queue: config.queue, session: queue.session(), lease: task.lease, item: task.item, kind, body, what: nameOf(task), input }, delayMs);
   next();
@@ -241,9 +241,9 @@ function acceptSuggestion(suggestion = shown && shown.suggestions[0]) {
 }
 
 // --- taking back --------------------------------------------------------------------------------------------------
-async function undo(answer = given[0]) {
+async function undo(answer = answers.newest()) {
   try {
-    const found = answer && answer.lease !== undefined ? answer : (await ownAnswers())[0];
+    const found = answer && answer.lease !== undefined ? answer : (await answers.all())[0];
     if (!found) toast(at("lc-toast"), "There is no answer of yours to take back");
     else await takeBack(found);
   } catch (error) {
@@ -264,8 +264,7 @@ async function takeBack(answer) {
     toast(at("lc-toast"), answer.skipped ? "This was skipped for good; it goes to somebody else" : "This answer cannot be taken back here");
     return;
   }
-  const where = given.indexOf(answer);
-  if (where >= 0) given.splice(where, 1);
+  answers.remove(answer);
   if (!answer.skipped) mine = Math.max(0, mine - 1);
   announce("Taken back. The example is here again with your answer.");
   toast(at("lc-toast"), "Taken back");
@@ -275,27 +274,14 @@ async function takeBack(answer) {
 async function bringBack(record, task, { input, content_hash: hash, banner, changes, put = queue.putFirst } = {}) {
   const { value, confidence, notes } = record.body;
   if (value !== undefined) drafts.keep({ item: record.item, lease: record.lease }, { value, confidence, notes });
-  work.set(record.lease, { ms: record.body.duration_ms || 0, banner, changes });
+  work.set(record.item, { ms: record.body.duration_ms || 0, banner, changes });
   if (task) put({ ...task, input: input ?? task.input, content_hash: hash ?? task.content_hash, mine: null });
   else if (!(await queue.recover(record.lease, put))) queue.fill();
 }
 
-async function ownAnswers() {
-  const here = given.map((answer) => ({ ...answer, state: answer.label || answer.skipped ? "" : "waits" }));
-  let stored = [];
-  try {
-    const answer = await request("GET", `queues/${config.queue}/my-labels?limit=50`);
-    stored = answer.results.map((one) => ({ label: one.label, lease: "", name: one.external_id || `Example ${one.example.slice(0, 8)}`, value: one.value, at: Date.parse(one.labeled_at) }));
-  } catch (error) {
-    if (!(error instanceof NotReached)) throw error;
-  }
-  const labels = new Set(here.map((answer) => answer.label).filter(Boolean));
-  return [...here, ...stored.filter((answer) => !labels.has(answer.label))];
-}
-
 async function recent() {
   try {
-    showRecent({ answers: await ownAnswers(), names: names(), undo: (answer) => undo(given.find((one) => one.key && one.key === answer.key) || answer) });
+    showRecent({ answers: await answers.all(), names: names(), undo: (answer) => undo(answers.of(answer.key) || answer) });
   } catch (error) {
     failed(error);
   }
@@ -310,7 +296,7 @@ function heard(what, record, answer) {
 
 function sent(record, answer) {
   if (record.queue !== config.queue) return;
-  const mineOf = given.find((one) => one.key === record.key);
+  const mineOf = answers.of(record.key);
   if (mineOf && answer.submitted) mineOf.label = answer.submitted.label;
   if (record.kind !== "flag") {
     queue.unreached = false;
@@ -328,8 +314,11 @@ function sent(record, answer) {
 async function trouble(record) {
   const { error } = record;
   if (record.kind === "submit") mine = Math.max(0, mine - 1);
-  if (record.queue !== config.queue || record.kind !== "submit" || !COMES_BACK.includes(error.code)) return;
-  const task = (given.find((one) => one.key === record.key) || {}).task;
+  if (record.queue !== config.queue || record.kind !== "submit" || !COMES_BACK.includes(error.code)) {
+    toast(at("lc-toast"), `Not stored: ${record.what}`);
+    return;
+  }
+  const task = (answers.of(record.key) || {}).task;
   outbox.settle(record.key);
   if (error.code === "example_changed") {
     const before = task ? task.input : record.input;
@@ -345,7 +334,7 @@ async function trouble(record) {
   } else {
     const violations = error.details.violations || [];
     await bringBack(record, task, { put: queue.putNext, banner: refusedBanner });
-    work.get(record.lease).violations = violations;
+    work.get(record.item).violations = violations;
     if (form && shown && shown.lease === record.lease) form.tellServer(violations);
   }
   toast(at("lc-toast"), shown && shown.lease !== record.lease ? `${record.what} comes back next: it is not stored yet` : `Not stored yet: ${record.what}`);

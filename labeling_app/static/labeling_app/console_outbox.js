@@ -64,6 +64,13 @@ export function makeOutbox({ person, request, extra, listener }) {
     outbox.kick();
   };
 
+  /** The example of an answer that waits was given out anew: the answer is for that lease. Tells whether there is one. */
+  outbox.rebind = (item, lease) => {
+    const record = outbox.waiting().find((one) => one.item === item && one.kind !== "flag");
+    if (record && sending !== record.key) shelf.put(record.key, { ...record, lease });
+    return Boolean(record);
+  };
+
   /** Try now, whatever the next try was waiting for. */
   outbox.kick = () => {
     failures = 0;

@@ -9,10 +9,11 @@ const FAST_PER_HOUR = 240;
 const ENDED = ["session_ended", "unknown_session"];
 
 /**
- * `answered()` gives the leases whose answers are not sent yet; `changed(what)` is called when tasks came ("tasks") or
+ * `answered()` gives the leases whose answers are not sent yet; `rebind(item, lease)` gives such an answer a new lease and
+ * tells whether there is one; `changed(what)` is called when tasks came ("tasks") or
  * when it is known why there are none ("empty").
  */
-export function makeQueue({ queueId, person, sessionType, leaseS, request, answered, changed }) {
+export function makeQueue({ queueId, person, sessionType, leaseS, request, answered, rebind, changed }) {
   let session = null;
   let tasks = [];
   let fetching = null;
@@ -34,7 +35,7 @@ export function makeQueue({ queueId, person, sessionType, leaseS, request, answe
       return;
     }
     const held = new Set([...tasks.map((task) => task.lease), ...answered()]);
-    const fresh = (answer.tasks || []).filter((task) => !held.has(task.lease) && !done.has(task.lease));
+    const fresh = (answer.tasks || []).filter((task) => !held.has(task.lease) && !done.has(task.lease) && !isKnown(task));
     // after a reload they come in the order in which they were in hand, the one that was shown first
     const before = shelf.get(queueId) || [];
     const place = (task) => (before.includes(task.lease) ? before.indexOf(task.lease) : before.length);
@@ -49,6 +50,13 @@ export function makeQueue({ queueId, person, sessionType, leaseS, request, answe
       if (!tasks.length) changed("empty");
     }
   };
+
+  /** Whether an example is in hand, or answered, under a lease that ended: then the new lease takes its place. */
+  function isKnown(task) {
+    const inHand = tasks.find((one) => one.item === task.item);
+    if (inHand) Object.assign(inHand, { lease: task.lease, expires_at: task.expires_at });
+    return Boolean(inHand) || rebind(task.item, task.lease);
+  }
 
   function keepOrder() {
     shelf.put(queueId, tasks.map((task) => task.lease));
@@ -107,7 +115,7 @@ export function makeQueue({ queueId, person, sessionType, leaseS, request, answe
     return fetching;
   };
 
-  async function filled() {
+  async function filled(tries = 3) {
     const count = queue.lacking();
     if (!count) return;
     try {
@@ -116,18 +124,17 @@ export function makeQueue({ queueId, person, sessionType, leaseS, request, answe
       queue.unreached = false;
       queue.signedOut = false;
     } catch (error) {
-      await failed(error);
+      await failed(error, tries);
     }
   }
 
-  async function failed(error) {
+  async function failed(error, tries) {
     if (error instanceof SignedOut) queue.signedOut = true;
     else if (error instanceof NotReached) queue.unreached = true;
     else if (error instanceof Refused) {
-      if (ENDED.includes(error.code) && session) {
+      if (ENDED.includes(error.code) && tries > 1) {
         session = null;
-        tasks = tasks.slice(0, 1);
-        return filled();
+        return filled(tries - 1);
       }
       queue.why = [error.message, error.hint].filter(Boolean).join(" ");
       queue.code = error.code;
