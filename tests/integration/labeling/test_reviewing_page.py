@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from datasets_app.models import JobRun, Membership
+from datasets_app.services.jobs.kinds import kind_of
 from labeling_app.models import LabelingQueue, Review
 from labeling_app.services.settling import settle
 from tests.integration.labeling.settling_data import contacts, give, person, queue_of, row_of
@@ -174,7 +175,11 @@ def test_recompute__pressed__starts_the_job() -> None:
     queue = queue_of(contacts())
     client = _client(queue, "reviewer")
     client.post(reverse("label_review", args=[queue.pk]), {"do": "recompute"})
-    assert JobRun.objects.get(kind="label_consensus").arguments == {"queue": str(queue.pk)}
+    job = JobRun.objects.get(kind="label_consensus")
+    assert job.arguments == {"queue": str(queue.pk)}
+    kind = kind_of("label_consensus")
+    assert kind.work(job, lambda *told: None) == {"items": 0, "adopted": 0, "in_review": 0}  # type: ignore[arg-type]
+    assert kind.links(job) == [("Review", f"/admin/label/{queue.pk}/review/")]
 
 
 def test_pages__many_reviews__as_many_queries_as_for_few() -> None:
