@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 
 from datasets_app.models import Branch, EmbeddingModel, Example, ExampleVector
 from datasets_app.services.retrieval.embedders import embedder_for
-from datasets_app.services.retrieval.example_vectors import read_vectors
+from datasets_app.services.retrieval.example_vectors import EXACT_EXAMPLES, read_vectors
 from datasets_app.services.retrieval.vector_index import IndexState, index_expression, index_state
 from datasets_app.services.retrieval.vector_search import (
     by_index,
@@ -100,7 +100,7 @@ def nearest_examples(
         **dict(zip(names, sql_parameters, strict=True)),
     }
     wanted = sql % tuple(f"%({name})s" for name in names)
-    if exact or not _uses_index(model, limit):
+    if exact or not _uses_index(model, limit) or _is_few(rows):
         statement = _EXACT.format(model=int(model.pk), among=wanted)
         with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
@@ -112,6 +112,11 @@ def nearest_examples(
         )
         found = execute_by_index(by_index(statement), {**parameters, "ef_search": str(ef_search(limit))})
     return [Near(example_id, 1.0 - distance) for example_id, distance in found]
+
+
+def _is_few(rows: QuerySet[Example]) -> bool:
+    """Tell whether comparing with all of `rows` is the quicker way: the graph would mostly meet others."""
+    return rows.order_by()[: EXACT_EXAMPLES + 1].count() <= EXACT_EXAMPLES
 
 
 def _uses_index(model: EmbeddingModel, limit: int) -> bool:

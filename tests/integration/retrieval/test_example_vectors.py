@@ -142,6 +142,7 @@ def test_nearest_examples__with_the_index__finds_what_the_exact_scan_finds(
 ) -> None:
     monkeypatch.setattr(example_vectors, "EXACT_EXAMPLES", 0)
     assert embed_examples(branch=branch, model=model, actor=None).index == "ready"
+    monkeypatch.setattr(example_search, "EXACT_EXAMPLES", 0)
     assert index_state(model, ExampleVector) == IndexState.READY and index_state(model) == IndexState.ABSENT
     vector = vector_of(model, ids(branch)[1])
     among = Example.objects.filter(identity__in=ids(branch)[1:]).values("identity")
