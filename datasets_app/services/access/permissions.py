@@ -19,7 +19,9 @@ from goldenproject.kit.errors import Forbidden
 _RANK = {role: rank for rank, role in enumerate(Role)}
 _CACHE = "_golden_roles"
 # by hand, because every request asks for them: the mapper takes several times as long as the database
-_GROUPS = "SELECT g.id, g.name FROM auth_user_groups u JOIN auth_group g ON g.id = u.group_id WHERE u.user_id = %s"
+_GROUPS = (
+    "SELECT g.id, g.name FROM auth_user_groups u JOIN auth_group g ON g.id = u.group_id WHERE u.user_id = %s"
+)
 _MEMBERSHIPS = "SELECT dataset_id, role FROM datasets_app_membership WHERE user_id = %s OR group_id = ANY(%s)"
 
 
