@@ -122,7 +122,7 @@ function fill(task) {
   const start = begun || task.mine || (task.current === null ? {} : { value: task.current });
   const value = start.value === null ? undefined : start.value;
   form.fill({ value, confidence: start.confidence ?? null, notes: start.notes || "" });
-  if (begun && !(work.get(task.item) || {}).banner) at("lc-draft").textContent = "Your draft is back";
+  if (begun && !task.mine && !(work.get(task.item) || {}).banner) at("lc-draft").textContent = "Your draft is back";
 }
 
 function drawBanner(task) {
@@ -444,7 +444,10 @@ setInterval(async () => {
 setInterval(() => {
   if (!blocked && !document.hidden && !queue.current()) queue.fill().then(drawStatus);
 }, POLL_MS);
-setInterval(() => queue.unreached && navigator.onLine && queue.fill().then(drawStatus), 4000);
+setInterval(() => {
+  if (queue.unreached && navigator.onLine) queue.fill().then(drawStatus);
+  if (queue.current() && shown !== queue.current()) next(); // its form could not be fetched before
+}, 4000);
 
 onlyHere(`golden-labeling-${config.person}-${config.queue}`, {
   here: () => {
