@@ -32,7 +32,6 @@ from labeling_app.services.reordering import LEARNING, reorder_or_start
 from labeling_app.services.similar import (
     Found,
     ItemFilter,
-    VectorState,
     class_paths,
     filtered_examples,
     matching_ids,
@@ -132,7 +131,7 @@ class BulkPage(QueuePage):
             jobs=self._jobs(),
             is_learning=self.queue.order in LEARNING,
             past=[self._batch(bulk) for bulk in bulks_of(self.queue)[:_SHOWN_BATCHES]],
-            config=self._config(context, vectors),
+            config=self._config(),
             **kwargs,
         )
 
@@ -211,17 +210,13 @@ class BulkPage(QueuePage):
         answer = plain(bulk.value if not isinstance(bulk.value, dict) else _only_value(bulk.value))[:80]
         return {"bulk": bulk, "answer": answer, "tone": tone(answer), "how": _how(bulk.rule)}
 
-    def _config(self, context: Mapping[str, Any], vectors: VectorState) -> dict[str, Any]:
+    def _config(self) -> dict[str, Any]:
         get_token(self.request)  # sets the cookie that the page's requests are signed with
         form = queue_form(self.queue, self.person)
-        asked = context["asked"]
         return {
             "controls": form["controls"],
-            "address": self.address,
-            "query": asked.query() if asked else "",
             "csrf_cookie": settings.CSRF_COOKIE_NAME,
             "first_threshold": _FIRST_THRESHOLD,
-            "can_compare": vectors.is_ready,
         }
 
     @property
