@@ -29,9 +29,16 @@ def _entry(title: str, icon: str, url_name: str, permission: str | None = None) 
 
 
 def _page(title: str, icon: str, url_name: str, permission: str) -> dict[str, Any]:
-    """An entry about labeling; its permission is a function of labeling_app.admin.menu."""
-    entry = {"title": title, "icon": icon, "link": reverse_lazy(url_name)}
-    return {**entry, "permission": f"labeling_app.admin.menu.{permission}"}
+    """An entry about labeling; its permission is a function of labeling_app.admin.menu, and so is where it is lit."""
+    menu = "labeling_app.admin.menu"
+    entry = {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(url_name),
+        "permission": f"{menu}.{permission}",
+    }
+    is_lit = {"label_home": "at_label", "label_reviews": "at_review", "label_queues": "at_queues"}
+    return {**entry, "active": f"{menu}.{is_lit[url_name]}"} if url_name in is_lit else entry
 
 
 UNFOLD: dict[str, Any] = {

@@ -131,7 +131,7 @@ class LabelHistoryAdmin(LedgerAdmin):
 class LabelingSessionAdmin(ConsoleAdmin):
     """The sessions of labelers in datasets in which a person may review."""
 
-    list_display = ("started", "labeler", "of_queue", "session_type", "labels", "lasted", "state")
+    list_display = ("started", "labeler", "of_queue", "kind", "labels", "lasted", "state")
     list_display_links = None
     list_select_related = ("labeler", "queue__dataset")
     ordering = ("-started_at",)
@@ -157,6 +157,9 @@ class LabelingSessionAdmin(ConsoleAdmin):
         return format_html('<a class="gd-link gd-cut" href="{}">{}</a>', address, row.queue)
 
     of_queue.short_description = "Queue"  # type: ignore[attr-defined]
+
+    def kind(self, row: LabelingSession) -> str:
+        return row.get_session_type_display().partition(":")[0]
 
     def labels(self, row: LabelingSession) -> str:
         return f"{row.examples_labeled:,}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.http import HttpRequest
 
 from datasets_app.domain.roles import Action
@@ -18,3 +20,23 @@ def can_review(request: HttpRequest) -> bool:
 
 def can_manage(request: HttpRequest) -> bool:
     return may(request.user, Action.MANAGE)
+
+
+# --- which entry is lit: the addresses of all three begin alike -----------------------------------------------------
+_PLACES = {
+    "label": re.compile(r"/admin/label/([0-9a-f-]{36}/)?$|/admin/label/keys/"),
+    "review": re.compile(r"/admin/label/([0-9a-f-]{36}/)?review/"),
+    "queues": re.compile(r"/admin/label/(queues|new|[0-9a-f-]{36}/(?!review/)\w+)/"),
+}
+
+
+def at_label(request: HttpRequest) -> bool:
+    return _PLACES["label"].match(request.path) is not None
+
+
+def at_review(request: HttpRequest) -> bool:
+    return _PLACES["review"].match(request.path) is not None
+
+
+def at_queues(request: HttpRequest) -> bool:
+    return _PLACES["queues"].match(request.path) is not None
