@@ -12,753 +12,2552 @@ import goldenproject.kit.clock
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('datasets_app', '0005_example_vectors'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("datasets_app", "0005_example_vectors"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='KeyMap',
+            name="KeyMap",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='labeling_keys', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('keys', models.JSONField(default=dict)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="labeling_keys",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("keys", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='LabelingQueue',
+            name="LabelingQueue",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('instructions', models.TextField(blank=True, default='', help_text='Markdown; labelers open it with a key.')),
-                ('field_path', models.CharField(blank=True, default='', help_text='Dotted path of the part of the output that is asked for, such as tier; empty: the whole output.', max_length=200)),
-                ('choices', models.JSONField(blank=True, default=list, help_text='Answers offered for the class where its schema lists none, in order.')),
-                ('overlap', models.PositiveSmallIntegerField(default=1, help_text='How many labelers each example gets.')),
-                ('order', models.CharField(choices=[('sequence', 'in sequence'), ('random', 'random'), ('priority', 'by a priority field'), ('least_confident', 'least confident first'), ('most_disagreeing', 'most disagreeing first'), ('most_diverse', 'most diverse first')], default='sequence', max_length=16)),
-                ('seed', models.IntegerField(default=0, help_text='Of the random order and of the gold checks.')),
-                ('priority_field', models.CharField(blank=True, default='', help_text='Dotted path such as metadata.priority; greatest first.', max_length=200)),
-                ('filters', models.JSONField(blank=True, default=dict, help_text='{"status": [], "tags": [], "tier": [], "text": ""}; empty: all.')),
-                ('gold_rate', models.DecimalField(decimal_places=3, default=0, max_digits=4)),
-                ('gold_pause_below', models.DecimalField(blank=True, decimal_places=3, max_digits=4, null=True)),
-                ('gold_pause_after', models.PositiveIntegerField(default=10, help_text='Gold checks before a pause is thought of.')),
-                ('lease_s', models.PositiveIntegerField(default=900)),
-                ('idle_s', models.PositiveIntegerField(default=1800, help_text='A session without a sign of life ends after this.')),
-                ('consensus_method', models.CharField(choices=[('majority', 'majority'), ('weighted', 'weighted vote'), ('dawid_skene', 'Dawid–Skene'), ('crowdlab', 'CROWDLAB'), ('mean', 'mean'), ('median', 'median'), ('trimmed_mean', 'trimmed mean')], default='majority', max_length=12)),
-                ('adopts', models.CharField(choices=[('never', 'never: a reviewer decides each'), ('unanimous', 'when all labelers agree'), ('consensus', 'when enough of them agree')], default='unanimous', max_length=9)),
-                ('agreement_threshold', models.DecimalField(decimal_places=3, default=1, help_text='Share of labelers behind the consensus that adopts it.', max_digits=4)),
-                ('validates_adopted', models.BooleanField(default=False, help_text='What is adopted by two or more is validated too.')),
-                ('state', models.CharField(choices=[('open', 'Open'), ('paused', 'Paused'), ('closed', 'Closed')], default='open', max_length=6)),
-                ('refreshed_at', models.DateTimeField(editable=False, null=True)),
-                ('ordered_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('branch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='labeling_queues', to='datasets_app.branch')),
-                ('created_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='labeling_queues', to='datasets_app.dataset')),
-                ('example_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='datasets_app.exampletype')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "instructions",
+                    models.TextField(
+                        blank=True, default="", help_text="Markdown; labelers open it with a key."
+                    ),
+                ),
+                (
+                    "field_path",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Dotted path of the part of the output that is asked for, such as tier; empty: the whole output.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "choices",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="Answers offered for the class where its schema lists none, in order.",
+                    ),
+                ),
+                (
+                    "overlap",
+                    models.PositiveSmallIntegerField(
+                        default=1, help_text="How many labelers each example gets."
+                    ),
+                ),
+                (
+                    "order",
+                    models.CharField(
+                        choices=[
+                            ("sequence", "in sequence"),
+                            ("random", "random"),
+                            ("priority", "by a priority field"),
+                            ("least_confident", "least confident first"),
+                            ("most_disagreeing", "most disagreeing first"),
+                            ("most_diverse", "most diverse first"),
+                        ],
+                        default="sequence",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "seed",
+                    models.IntegerField(default=0, help_text="Of the random order and of the gold checks."),
+                ),
+                (
+                    "priority_field",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Dotted path such as metadata.priority; greatest first.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "filters",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='{"status": [], "tags": [], "tier": [], "text": ""}; empty: all.',
+                    ),
+                ),
+                ("gold_rate", models.DecimalField(decimal_places=3, default=0, max_digits=4)),
+                (
+                    "gold_pause_below",
+                    models.DecimalField(blank=True, decimal_places=3, max_digits=4, null=True),
+                ),
+                (
+                    "gold_pause_after",
+                    models.PositiveIntegerField(
+                        default=10, help_text="Gold checks before a pause is thought of."
+                    ),
+                ),
+                ("lease_s", models.PositiveIntegerField(default=900)),
+                (
+                    "idle_s",
+                    models.PositiveIntegerField(
+                        default=1800, help_text="A session without a sign of life ends after this."
+                    ),
+                ),
+                (
+                    "consensus_method",
+                    models.CharField(
+                        choices=[
+                            ("majority", "majority"),
+                            ("weighted", "weighted vote"),
+                            ("dawid_skene", "Dawid–Skene"),
+                            ("crowdlab", "CROWDLAB"),
+                            ("mean", "mean"),
+                            ("median", "median"),
+                            ("trimmed_mean", "trimmed mean"),
+                        ],
+                        default="majority",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "adopts",
+                    models.CharField(
+                        choices=[
+                            ("never", "never: a reviewer decides each"),
+                            ("unanimous", "when all labelers agree"),
+                            ("consensus", "when enough of them agree"),
+                        ],
+                        default="unanimous",
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "agreement_threshold",
+                    models.DecimalField(
+                        decimal_places=3,
+                        default=1,
+                        help_text="Share of labelers behind the consensus that adopts it.",
+                        max_digits=4,
+                    ),
+                ),
+                (
+                    "validates_adopted",
+                    models.BooleanField(
+                        default=False, help_text="What is adopted by two or more is validated too."
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("paused", "Paused"), ("closed", "Closed")],
+                        default="open",
+                        max_length=6,
+                    ),
+                ),
+                ("refreshed_at", models.DateTimeField(editable=False, null=True)),
+                ("ordered_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labeling_queues",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labeling_queues",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "example_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['dataset', 'name'],
+                "ordering": ["dataset", "name"],
             },
         ),
         migrations.CreateModel(
-            name='BulkLabeling',
+            name="BulkLabeling",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('rule', models.JSONField(default=dict, help_text='How they were found: {"similar_to": uuid, "at_least": x} or {"filters": …}.')),
-                ('example_count', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('undone_at', models.DateTimeField(null=True)),
-                ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('undone_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bulk_labelings', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                (
+                    "rule",
+                    models.JSONField(
+                        default=dict,
+                        help_text='How they were found: {"similar_to": uuid, "at_least": x} or {"filters": …}.',
+                    ),
+                ),
+                ("example_count", models.PositiveIntegerField(default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("undone_at", models.DateTimeField(null=True)),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "undone_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bulk_labelings",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='HistoricalLabelingQueue',
+            name="HistoricalLabelingQueue",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('id', models.UUIDField(db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False)),
-                ('name', models.CharField(max_length=200)),
-                ('instructions', models.TextField(blank=True, default='', help_text='Markdown; labelers open it with a key.')),
-                ('field_path', models.CharField(blank=True, default='', help_text='Dotted path of the part of the output that is asked for, such as tier; empty: the whole output.', max_length=200)),
-                ('choices', models.JSONField(blank=True, default=list, help_text='Answers offered for the class where its schema lists none, in order.')),
-                ('overlap', models.PositiveSmallIntegerField(default=1, help_text='How many labelers each example gets.')),
-                ('order', models.CharField(choices=[('sequence', 'in sequence'), ('random', 'random'), ('priority', 'by a priority field'), ('least_confident', 'least confident first'), ('most_disagreeing', 'most disagreeing first'), ('most_diverse', 'most diverse first')], default='sequence', max_length=16)),
-                ('seed', models.IntegerField(default=0, help_text='Of the random order and of the gold checks.')),
-                ('priority_field', models.CharField(blank=True, default='', help_text='Dotted path such as metadata.priority; greatest first.', max_length=200)),
-                ('filters', models.JSONField(blank=True, default=dict, help_text='{"status": [], "tags": [], "tier": [], "text": ""}; empty: all.')),
-                ('gold_rate', models.DecimalField(decimal_places=3, default=0, max_digits=4)),
-                ('gold_pause_below', models.DecimalField(blank=True, decimal_places=3, max_digits=4, null=True)),
-                ('gold_pause_after', models.PositiveIntegerField(default=10, help_text='Gold checks before a pause is thought of.')),
-                ('lease_s', models.PositiveIntegerField(default=900)),
-                ('idle_s', models.PositiveIntegerField(default=1800, help_text='A session without a sign of life ends after this.')),
-                ('consensus_method', models.CharField(choices=[('majority', 'majority'), ('weighted', 'weighted vote'), ('dawid_skene', 'Dawid–Skene'), ('crowdlab', 'CROWDLAB'), ('mean', 'mean'), ('median', 'median'), ('trimmed_mean', 'trimmed mean')], default='majority', max_length=12)),
-                ('adopts', models.CharField(choices=[('never', 'never: a reviewer decides each'), ('unanimous', 'when all labelers agree'), ('consensus', 'when enough of them agree')], default='unanimous', max_length=9)),
-                ('agreement_threshold', models.DecimalField(decimal_places=3, default=1, help_text='Share of labelers behind the consensus that adopts it.', max_digits=4)),
-                ('validates_adopted', models.BooleanField(default=False, help_text='What is adopted by two or more is validated too.')),
-                ('state', models.CharField(choices=[('open', 'Open'), ('paused', 'Paused'), ('closed', 'Closed')], default='open', max_length=6)),
-                ('refreshed_at', models.DateTimeField(editable=False, null=True)),
-                ('ordered_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('branch', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.branch')),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, editable=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.dataset')),
-                ('example_type', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.exampletype')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "instructions",
+                    models.TextField(
+                        blank=True, default="", help_text="Markdown; labelers open it with a key."
+                    ),
+                ),
+                (
+                    "field_path",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Dotted path of the part of the output that is asked for, such as tier; empty: the whole output.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "choices",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="Answers offered for the class where its schema lists none, in order.",
+                    ),
+                ),
+                (
+                    "overlap",
+                    models.PositiveSmallIntegerField(
+                        default=1, help_text="How many labelers each example gets."
+                    ),
+                ),
+                (
+                    "order",
+                    models.CharField(
+                        choices=[
+                            ("sequence", "in sequence"),
+                            ("random", "random"),
+                            ("priority", "by a priority field"),
+                            ("least_confident", "least confident first"),
+                            ("most_disagreeing", "most disagreeing first"),
+                            ("most_diverse", "most diverse first"),
+                        ],
+                        default="sequence",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "seed",
+                    models.IntegerField(default=0, help_text="Of the random order and of the gold checks."),
+                ),
+                (
+                    "priority_field",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Dotted path such as metadata.priority; greatest first.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "filters",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='{"status": [], "tags": [], "tier": [], "text": ""}; empty: all.',
+                    ),
+                ),
+                ("gold_rate", models.DecimalField(decimal_places=3, default=0, max_digits=4)),
+                (
+                    "gold_pause_below",
+                    models.DecimalField(blank=True, decimal_places=3, max_digits=4, null=True),
+                ),
+                (
+                    "gold_pause_after",
+                    models.PositiveIntegerField(
+                        default=10, help_text="Gold checks before a pause is thought of."
+                    ),
+                ),
+                ("lease_s", models.PositiveIntegerField(default=900)),
+                (
+                    "idle_s",
+                    models.PositiveIntegerField(
+                        default=1800, help_text="A session without a sign of life ends after this."
+                    ),
+                ),
+                (
+                    "consensus_method",
+                    models.CharField(
+                        choices=[
+                            ("majority", "majority"),
+                            ("weighted", "weighted vote"),
+                            ("dawid_skene", "Dawid–Skene"),
+                            ("crowdlab", "CROWDLAB"),
+                            ("mean", "mean"),
+                            ("median", "median"),
+                            ("trimmed_mean", "trimmed mean"),
+                        ],
+                        default="majority",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "adopts",
+                    models.CharField(
+                        choices=[
+                            ("never", "never: a reviewer decides each"),
+                            ("unanimous", "when all labelers agree"),
+                            ("consensus", "when enough of them agree"),
+                        ],
+                        default="unanimous",
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "agreement_threshold",
+                    models.DecimalField(
+                        decimal_places=3,
+                        default=1,
+                        help_text="Share of labelers behind the consensus that adopts it.",
+                        max_digits=4,
+                    ),
+                ),
+                (
+                    "validates_adopted",
+                    models.BooleanField(
+                        default=False, help_text="What is adopted by two or more is validated too."
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("paused", "Paused"), ("closed", "Closed")],
+                        default="open",
+                        max_length=6,
+                    ),
+                ),
+                ("refreshed_at", models.DateTimeField(editable=False, null=True)),
+                ("ordered_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "branch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.branch",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "example_type",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.exampletype",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical labeling queue',
-                'verbose_name_plural': 'historical labeling queues',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical labeling queue",
+                "verbose_name_plural": "historical labeling queues",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalWebhook',
+            name="HistoricalWebhook",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('id', models.UUIDField(db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False)),
-                ('name', models.CharField(db_index=True, max_length=120)),
-                ('url', models.CharField(max_length=2000)),
-                ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('label.submitted', 'Submitted'), ('example.validated', 'Validated'), ('example.rejected', 'Rejected'), ('label.disagreement', 'Disagreement')], max_length=20), default=list, size=None)),
-                ('is_active', models.BooleanField(default=True)),
-                ('secret_version', models.PositiveIntegerField(default=1, editable=False)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, editable=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.dataset')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False
+                    ),
+                ),
+                ("name", models.CharField(db_index=True, max_length=120)),
+                ("url", models.CharField(max_length=2000)),
+                (
+                    "events",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("label.submitted", "Submitted"),
+                                ("example.validated", "Validated"),
+                                ("example.rejected", "Rejected"),
+                                ("label.disagreement", "Disagreement"),
+                            ],
+                            max_length=20,
+                        ),
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("secret_version", models.PositiveIntegerField(default=1, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.dataset",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical webhook',
-                'verbose_name_plural': 'historical webhooks',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical webhook",
+                "verbose_name_plural": "historical webhooks",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='QueueItem',
+            name="QueueItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.FloatField()),
-                ('open_slots', models.SmallIntegerField()),
-                ('label_count', models.SmallIntegerField(default=0)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('labeled', 'Labeled'), ('review', 'Review'), ('adopted', 'Adopted'), ('rejected', 'Rejected'), ('gone', 'Gone')], default='open', max_length=8)),
-                ('is_gold', models.BooleanField(default=False)),
-                ('assigned_group', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='auth.group')),
-                ('assignee', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('example', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='queue_items', to='datasets_app.exampleidentity')),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.FloatField()),
+                ("open_slots", models.SmallIntegerField()),
+                ("label_count", models.SmallIntegerField(default=0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "Open"),
+                            ("labeled", "Labeled"),
+                            ("review", "Review"),
+                            ("adopted", "Adopted"),
+                            ("rejected", "Rejected"),
+                            ("gone", "Gone"),
+                        ],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("is_gold", models.BooleanField(default=False)),
+                (
+                    "assigned_group",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "assignee",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "example",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="queue_items",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="items",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='LabelerStanding',
+            name="LabelerStanding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('paused_at', models.DateTimeField(null=True)),
-                ('pause_reason', models.TextField(blank=True, default='')),
-                ('checks_from', models.DateTimeField(help_text='Gold checks before this do not count any more: somebody let the labeler go on.', null=True)),
-                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='standings', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("paused_at", models.DateTimeField(null=True)),
+                ("pause_reason", models.TextField(blank=True, default="")),
+                (
+                    "checks_from",
+                    models.DateTimeField(
+                        help_text="Gold checks before this do not count any more: somebody let the labeler go on.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="standings",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='HistoricalReview',
+            name="HistoricalReview",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('reason', models.CharField(choices=[('disagreement', 'labelers disagree'), ('flagged', 'a labeler raised a flag'), ('label_error', 'likely label error'), ('changed', 'changed while it was labeled'), ('check', 'to be checked before it is adopted')], max_length=12)),
-                ('detail', models.TextField(blank=True, default='', help_text='In words, why it is here.')),
-                ('score', models.FloatField(default=0, help_text='Lowest first: the agreement, or how well the label fits.')),
-                ('suggestion', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('opened_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('outcome', models.CharField(blank=True, choices=[('', 'open'), ('adopted', 'a label was adopted'), ('third_answer', 'the reviewer gave another answer'), ('rejected', 'the example was rejected'), ('sent_back', 'sent back to the labelers'), ('kept', 'the answer that is there stays'), ('settled', 'settled by itself: the labels agree now')], default='', max_length=12)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('comment', models.TextField(blank=True, default='')),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('decided_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('item', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.queueitem')),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("disagreement", "labelers disagree"),
+                            ("flagged", "a labeler raised a flag"),
+                            ("label_error", "likely label error"),
+                            ("changed", "changed while it was labeled"),
+                            ("check", "to be checked before it is adopted"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("detail", models.TextField(blank=True, default="", help_text="In words, why it is here.")),
+                (
+                    "score",
+                    models.FloatField(
+                        default=0, help_text="Lowest first: the agreement, or how well the label fits."
+                    ),
+                ),
+                (
+                    "suggestion",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "opened_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "open"),
+                            ("adopted", "a label was adopted"),
+                            ("third_answer", "the reviewer gave another answer"),
+                            ("rejected", "the example was rejected"),
+                            ("sent_back", "sent back to the labelers"),
+                            ("kept", "the answer that is there stays"),
+                            ("settled", "settled by itself: the labels agree now"),
+                        ],
+                        default="",
+                        max_length=12,
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
+                ("comment", models.TextField(blank=True, default="")),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical review',
-                'verbose_name_plural': 'historical reviews',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical review",
+                "verbose_name_plural": "historical reviews",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalQueueMember',
+            name="HistoricalQueueMember",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('group', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='auth.group')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('user', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical queue member',
-                'verbose_name_plural': 'historical queue members',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical queue member",
+                "verbose_name_plural": "historical queue members",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalLabelingSession',
+            name="HistoricalLabelingSession",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('id', models.UUIDField(db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False)),
-                ('session_type', models.CharField(choices=[('initial_labeling', 'labeling: answers are given unseen'), ('validation', 'validation: the answer that is there is checked'), ('correction', 'correction: the answer that is there is mended')], default='initial_labeling', max_length=16)),
-                ('filters', models.JSONField(blank=True, default=dict, help_text="Narrower than the queue's; the same names.")),
-                ('started_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('examples_labeled', models.PositiveIntegerField(default=0)),
-                ('served', models.PositiveIntegerField(default=0, help_text='Examples given out; rules when a gold check comes.')),
-                ('seen_position', models.FloatField(help_text='The queue was gone through up to this place.', null=True)),
-                ('seen_item', models.BigIntegerField(null=True)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('labeler', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False
+                    ),
+                ),
+                (
+                    "session_type",
+                    models.CharField(
+                        choices=[
+                            ("initial_labeling", "labeling: answers are given unseen"),
+                            ("validation", "validation: the answer that is there is checked"),
+                            ("correction", "correction: the answer that is there is mended"),
+                        ],
+                        default="initial_labeling",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "filters",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Narrower than the queue's; the same names."
+                    ),
+                ),
+                ("started_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("examples_labeled", models.PositiveIntegerField(default=0)),
+                (
+                    "served",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Examples given out; rules when a gold check comes."
+                    ),
+                ),
+                (
+                    "seen_position",
+                    models.FloatField(help_text="The queue was gone through up to this place.", null=True),
+                ),
+                ("seen_item", models.BigIntegerField(null=True)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical labeling session',
-                'verbose_name_plural': 'historical labeling sessions',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical labeling session",
+                "verbose_name_plural": "historical labeling sessions",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalLabelerStanding',
+            name="HistoricalLabelerStanding",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('paused_at', models.DateTimeField(null=True)),
-                ('pause_reason', models.TextField(blank=True, default='')),
-                ('checks_from', models.DateTimeField(help_text='Gold checks before this do not count any more: somebody let the labeler go on.', null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('labeler', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("paused_at", models.DateTimeField(null=True)),
+                ("pause_reason", models.TextField(blank=True, default="")),
+                (
+                    "checks_from",
+                    models.DateTimeField(
+                        help_text="Gold checks before this do not count any more: somebody let the labeler go on.",
+                        null=True,
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical labeler standing',
-                'verbose_name_plural': 'historical labeler standings',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical labeler standing",
+                "verbose_name_plural": "historical labeler standings",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalGoldAnswer',
+            name="HistoricalGoldAnswer",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('origin', models.CharField(choices=[('chosen', 'chosen by a person'), ('promoted', 'promoted from unanimous labels')], default='chosen', max_length=8)),
-                ('explanation', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('created_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('item', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.queueitem')),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[
+                            ("chosen", "chosen by a person"),
+                            ("promoted", "promoted from unanimous labels"),
+                        ],
+                        default="chosen",
+                        max_length=8,
+                    ),
+                ),
+                ("explanation", models.TextField(blank=True, default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical gold answer',
-                'verbose_name_plural': 'historical gold answers',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical gold answer",
+                "verbose_name_plural": "historical gold answers",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalConsensus',
+            name="HistoricalConsensus",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('method', models.CharField(choices=[('majority', 'majority'), ('weighted', 'weighted vote'), ('dawid_skene', 'Dawid–Skene'), ('crowdlab', 'CROWDLAB'), ('mean', 'mean'), ('median', 'median'), ('trimmed_mean', 'trimmed mean')], max_length=12)),
-                ('confidence', models.DecimalField(decimal_places=4, help_text='Of the value, by the method.', max_digits=5, null=True)),
-                ('agreement', models.DecimalField(decimal_places=4, help_text='Share of pairs of labelers who agree; null below two.', max_digits=5, null=True)),
-                ('label_count', models.PositiveSmallIntegerField(default=0)),
-                ('origin', models.CharField(blank=True, choices=[('', 'nothing adopted'), ('single', 'one labeler'), ('unanimous', 'Unanimous'), ('consensus', 'Consensus'), ('adjudicated', 'Adjudicated')], default='', max_length=11)),
-                ('adopted_value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('before', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict, help_text='What adopting replaced, so that it can be put back.')),
-                ('adopted_at', models.DateTimeField(null=True)),
-                ('computed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('decided_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('item', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.queueitem')),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("majority", "majority"),
+                            ("weighted", "weighted vote"),
+                            ("dawid_skene", "Dawid–Skene"),
+                            ("crowdlab", "CROWDLAB"),
+                            ("mean", "mean"),
+                            ("median", "median"),
+                            ("trimmed_mean", "trimmed mean"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "confidence",
+                    models.DecimalField(
+                        decimal_places=4, help_text="Of the value, by the method.", max_digits=5, null=True
+                    ),
+                ),
+                (
+                    "agreement",
+                    models.DecimalField(
+                        decimal_places=4,
+                        help_text="Share of pairs of labelers who agree; null below two.",
+                        max_digits=5,
+                        null=True,
+                    ),
+                ),
+                ("label_count", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "origin",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "nothing adopted"),
+                            ("single", "one labeler"),
+                            ("unanimous", "Unanimous"),
+                            ("consensus", "Consensus"),
+                            ("adjudicated", "Adjudicated"),
+                        ],
+                        default="",
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "adopted_value",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "before",
+                    models.JSONField(
+                        decoder=datasets_app.models.dataset.StoredJsonDecoder,
+                        default=dict,
+                        help_text="What adopting replaced, so that it can be put back.",
+                    ),
+                ),
+                ("adopted_at", models.DateTimeField(null=True)),
+                ("computed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical consensus',
-                'verbose_name_plural': 'historical consensus',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical consensus",
+                "verbose_name_plural": "historical consensus",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalBulkLabeling',
+            name="HistoricalBulkLabeling",
             fields=[
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('id', models.UUIDField(db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('rule', models.JSONField(default=dict, help_text='How they were found: {"similar_to": uuid, "at_least": x} or {"filters": …}.')),
-                ('example_count', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('undone_at', models.DateTimeField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('made_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('undone_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                (
+                    "id",
+                    models.UUIDField(
+                        db_index=True, default=goldenproject.kit.clock.random_uuid, editable=False
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                (
+                    "rule",
+                    models.JSONField(
+                        default=dict,
+                        help_text='How they were found: {"similar_to": uuid, "at_least": x} or {"filters": …}.',
+                    ),
+                ),
+                ("example_count", models.PositiveIntegerField(default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("undone_at", models.DateTimeField(null=True)),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "undone_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical bulk labeling',
-                'verbose_name_plural': 'historical bulk labelings',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical bulk labeling",
+                "verbose_name_plural": "historical bulk labelings",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='LabelingSession',
+            name="LabelingSession",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('session_type', models.CharField(choices=[('initial_labeling', 'labeling: answers are given unseen'), ('validation', 'validation: the answer that is there is checked'), ('correction', 'correction: the answer that is there is mended')], default='initial_labeling', max_length=16)),
-                ('filters', models.JSONField(blank=True, default=dict, help_text="Narrower than the queue's; the same names.")),
-                ('started_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('examples_labeled', models.PositiveIntegerField(default=0)),
-                ('served', models.PositiveIntegerField(default=0, help_text='Examples given out; rules when a gold check comes.')),
-                ('seen_position', models.FloatField(help_text='The queue was gone through up to this place.', null=True)),
-                ('seen_item', models.BigIntegerField(null=True)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='labeling_sessions', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "session_type",
+                    models.CharField(
+                        choices=[
+                            ("initial_labeling", "labeling: answers are given unseen"),
+                            ("validation", "validation: the answer that is there is checked"),
+                            ("correction", "correction: the answer that is there is mended"),
+                        ],
+                        default="initial_labeling",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "filters",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Narrower than the queue's; the same names."
+                    ),
+                ),
+                ("started_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("examples_labeled", models.PositiveIntegerField(default=0)),
+                (
+                    "served",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Examples given out; rules when a gold check comes."
+                    ),
+                ),
+                (
+                    "seen_position",
+                    models.FloatField(help_text="The queue was gone through up to this place.", null=True),
+                ),
+                ("seen_item", models.BigIntegerField(null=True)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labeling_sessions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="sessions",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-started_at'],
+                "ordering": ["-started_at"],
             },
         ),
         migrations.CreateModel(
-            name='LabelHistory',
+            name="LabelHistory",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('annotator', models.CharField(max_length=200)),
-                ('event', models.CharField(choices=[('submitted', 'Submitted'), ('changed', 'Changed'), ('undone', 'taken back'), ('skipped', 'Skipped'), ('flagged', 'Flagged'), ('late', 'submitted too late: kept here, not counted'), ('imported', 'Imported'), ('bulk', 'given in bulk'), ('bulk_undone', 'bulk taken back'), ('adopted', 'Adopted'), ('unadopted', 'adoption taken back'), ('rejected', 'Rejected'), ('sent_back', 'sent back to the labelers')], max_length=11)),
-                ('label_type', models.CharField(max_length=210)),
-                ('label_value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('previous_value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('labeled_at', models.DateTimeField()),
-                ('confidence', models.DecimalField(decimal_places=4, max_digits=5, null=True)),
-                ('notes', models.TextField(blank=True, default='', help_text='Notes of a label; the reason of a skip or of a decision.')),
-                ('source', models.CharField(choices=[('human', 'given'), ('accepted', 'suggestion accepted as it was'), ('bulk', 'given in bulk'), ('import', 'imported')], default='human', max_length=8)),
-                ('duration_ms', models.PositiveIntegerField(null=True)),
-                ('content_hash', models.BinaryField(null=True)),
-                ('lease_id', models.UUIDField(null=True)),
-                ('key', models.CharField(help_text="The client's idempotency key.", max_length=64, null=True)),
-                ('bulk', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling_app.bulklabeling')),
-                ('example', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='label_history', to='datasets_app.exampleidentity')),
-                ('labeler', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='label_history', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='label_history', to='labeling_app.labelingqueue')),
-                ('session', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='label_history', to='labeling_app.labelingsession')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("annotator", models.CharField(max_length=200)),
+                (
+                    "event",
+                    models.CharField(
+                        choices=[
+                            ("submitted", "Submitted"),
+                            ("changed", "Changed"),
+                            ("undone", "taken back"),
+                            ("skipped", "Skipped"),
+                            ("flagged", "Flagged"),
+                            ("late", "submitted too late: kept here, not counted"),
+                            ("imported", "Imported"),
+                            ("bulk", "given in bulk"),
+                            ("bulk_undone", "bulk taken back"),
+                            ("adopted", "Adopted"),
+                            ("unadopted", "adoption taken back"),
+                            ("rejected", "Rejected"),
+                            ("sent_back", "sent back to the labelers"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                ("label_type", models.CharField(max_length=210)),
+                (
+                    "label_value",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "previous_value",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                ("labeled_at", models.DateTimeField()),
+                ("confidence", models.DecimalField(decimal_places=4, max_digits=5, null=True)),
+                (
+                    "notes",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="Notes of a label; the reason of a skip or of a decision.",
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("human", "given"),
+                            ("accepted", "suggestion accepted as it was"),
+                            ("bulk", "given in bulk"),
+                            ("import", "imported"),
+                        ],
+                        default="human",
+                        max_length=8,
+                    ),
+                ),
+                ("duration_ms", models.PositiveIntegerField(null=True)),
+                ("content_hash", models.BinaryField(null=True)),
+                ("lease_id", models.UUIDField(null=True)),
+                (
+                    "key",
+                    models.CharField(help_text="The client's idempotency key.", max_length=64, null=True),
+                ),
+                (
+                    "bulk",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling_app.bulklabeling",
+                    ),
+                ),
+                (
+                    "example",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="label_history",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="label_history",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="label_history",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="label_history",
+                        to="labeling_app.labelingsession",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'label history',
-                'ordering': ['-id'],
+                "verbose_name_plural": "label history",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Label',
+            name="Label",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('annotator', models.CharField(max_length=200)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('confidence', models.DecimalField(decimal_places=4, max_digits=5, null=True)),
-                ('notes', models.TextField(blank=True, default='')),
-                ('source', models.CharField(choices=[('human', 'given'), ('accepted', 'suggestion accepted as it was'), ('bulk', 'given in bulk'), ('import', 'imported')], default='human', max_length=8)),
-                ('lease_id', models.UUIDField(null=True)),
-                ('content_hash', models.BinaryField()),
-                ('duration_ms', models.PositiveIntegerField(help_text='From shown to submitted, pauses capped.', null=True)),
-                ('gold_correct', models.BooleanField(help_text='For a gold check: whether the answer was right.', null=True)),
-                ('labeled_at', models.DateTimeField()),
-                ('bulk', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='labeling_app.bulklabeling')),
-                ('example', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='label_rows', to='datasets_app.exampleidentity')),
-                ('item', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='labeling_app.queueitem')),
-                ('labeler', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='labeling_app.labelingqueue')),
-                ('session', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='labeling_app.labelingsession')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("annotator", models.CharField(max_length=200)),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                ("confidence", models.DecimalField(decimal_places=4, max_digits=5, null=True)),
+                ("notes", models.TextField(blank=True, default="")),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("human", "given"),
+                            ("accepted", "suggestion accepted as it was"),
+                            ("bulk", "given in bulk"),
+                            ("import", "imported"),
+                        ],
+                        default="human",
+                        max_length=8,
+                    ),
+                ),
+                ("lease_id", models.UUIDField(null=True)),
+                ("content_hash", models.BinaryField()),
+                (
+                    "duration_ms",
+                    models.PositiveIntegerField(
+                        help_text="From shown to submitted, pauses capped.", null=True
+                    ),
+                ),
+                (
+                    "gold_correct",
+                    models.BooleanField(
+                        help_text="For a gold check: whether the answer was right.", null=True
+                    ),
+                ),
+                ("labeled_at", models.DateTimeField()),
+                (
+                    "bulk",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labels",
+                        to="labeling_app.bulklabeling",
+                    ),
+                ),
+                (
+                    "example",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="label_rows",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labels",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labels",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labels",
+                        to="labeling_app.labelingsession",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='HistoricalLabelHistory',
+            name="HistoricalLabelHistory",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('db_user', models.CharField(default='', editable=False, max_length=63)),
-                ('annotator', models.CharField(max_length=200)),
-                ('event', models.CharField(choices=[('submitted', 'Submitted'), ('changed', 'Changed'), ('undone', 'taken back'), ('skipped', 'Skipped'), ('flagged', 'Flagged'), ('late', 'submitted too late: kept here, not counted'), ('imported', 'Imported'), ('bulk', 'given in bulk'), ('bulk_undone', 'bulk taken back'), ('adopted', 'Adopted'), ('unadopted', 'adoption taken back'), ('rejected', 'Rejected'), ('sent_back', 'sent back to the labelers')], max_length=11)),
-                ('label_type', models.CharField(max_length=210)),
-                ('label_value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('previous_value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('labeled_at', models.DateTimeField()),
-                ('confidence', models.DecimalField(decimal_places=4, max_digits=5, null=True)),
-                ('notes', models.TextField(blank=True, default='', help_text='Notes of a label; the reason of a skip or of a decision.')),
-                ('source', models.CharField(choices=[('human', 'given'), ('accepted', 'suggestion accepted as it was'), ('bulk', 'given in bulk'), ('import', 'imported')], default='human', max_length=8)),
-                ('duration_ms', models.PositiveIntegerField(null=True)),
-                ('content_hash', models.BinaryField(null=True)),
-                ('lease_id', models.UUIDField(null=True)),
-                ('key', models.CharField(help_text="The client's idempotency key.", max_length=64, null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField()),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('bulk', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.bulklabeling')),
-                ('example', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datasets_app.exampleidentity')),
-                ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('labeler', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingqueue')),
-                ('session', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='labeling_app.labelingsession')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                ("db_user", models.CharField(default="", editable=False, max_length=63)),
+                ("annotator", models.CharField(max_length=200)),
+                (
+                    "event",
+                    models.CharField(
+                        choices=[
+                            ("submitted", "Submitted"),
+                            ("changed", "Changed"),
+                            ("undone", "taken back"),
+                            ("skipped", "Skipped"),
+                            ("flagged", "Flagged"),
+                            ("late", "submitted too late: kept here, not counted"),
+                            ("imported", "Imported"),
+                            ("bulk", "given in bulk"),
+                            ("bulk_undone", "bulk taken back"),
+                            ("adopted", "Adopted"),
+                            ("unadopted", "adoption taken back"),
+                            ("rejected", "Rejected"),
+                            ("sent_back", "sent back to the labelers"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                ("label_type", models.CharField(max_length=210)),
+                (
+                    "label_value",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "previous_value",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                ("labeled_at", models.DateTimeField()),
+                ("confidence", models.DecimalField(decimal_places=4, max_digits=5, null=True)),
+                (
+                    "notes",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="Notes of a label; the reason of a skip or of a decision.",
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("human", "given"),
+                            ("accepted", "suggestion accepted as it was"),
+                            ("bulk", "given in bulk"),
+                            ("import", "imported"),
+                        ],
+                        default="human",
+                        max_length=8,
+                    ),
+                ),
+                ("duration_ms", models.PositiveIntegerField(null=True)),
+                ("content_hash", models.BinaryField(null=True)),
+                ("lease_id", models.UUIDField(null=True)),
+                (
+                    "key",
+                    models.CharField(help_text="The client's idempotency key.", max_length=64, null=True),
+                ),
+                ("history_id", models.BigAutoField(editable=False, primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField()),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "bulk",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.bulklabeling",
+                    ),
+                ),
+                (
+                    "example",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="datasets_app.exampleidentity",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="labeling_app.labelingsession",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical label history',
-                'verbose_name_plural': 'historical label history',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical label history",
+                "verbose_name_plural": "historical label history",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='Lease',
+            name="Lease",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('slot', models.SmallIntegerField()),
-                ('state', models.CharField(choices=[('held', 'Held'), ('submitted', 'Submitted'), ('skipped', 'Skipped'), ('released', 'Released'), ('expired', 'Expired')], default='held', max_length=9)),
-                ('leased_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('content_hash', models.BinaryField(help_text='SHA-256 of the canonical input as it was shown.')),
-                ('is_gold_check', models.BooleanField(default=False)),
-                ('item', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='leases', to='labeling_app.queueitem')),
-                ('labeler', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='leases', to='labeling_app.labelingqueue')),
-                ('session', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='leases', to='labeling_app.labelingsession')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("slot", models.SmallIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("held", "Held"),
+                            ("submitted", "Submitted"),
+                            ("skipped", "Skipped"),
+                            ("released", "Released"),
+                            ("expired", "Expired"),
+                        ],
+                        default="held",
+                        max_length=9,
+                    ),
+                ),
+                ("leased_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "content_hash",
+                    models.BinaryField(help_text="SHA-256 of the canonical input as it was shown."),
+                ),
+                ("is_gold_check", models.BooleanField(default=False)),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="leases",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="leases",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="leases",
+                        to="labeling_app.labelingsession",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueMember',
+            name="QueueMember",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='auth.group')),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='labeling_app.labelingqueue')),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="members",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Review',
+            name="Review",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.CharField(choices=[('disagreement', 'labelers disagree'), ('flagged', 'a labeler raised a flag'), ('label_error', 'likely label error'), ('changed', 'changed while it was labeled'), ('check', 'to be checked before it is adopted')], max_length=12)),
-                ('detail', models.TextField(blank=True, default='', help_text='In words, why it is here.')),
-                ('score', models.FloatField(default=0, help_text='Lowest first: the agreement, or how well the label fits.')),
-                ('suggestion', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('opened_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('outcome', models.CharField(blank=True, choices=[('', 'open'), ('adopted', 'a label was adopted'), ('third_answer', 'the reviewer gave another answer'), ('rejected', 'the example was rejected'), ('sent_back', 'sent back to the labelers'), ('kept', 'the answer that is there stays'), ('settled', 'settled by itself: the labels agree now')], default='', max_length=12)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('comment', models.TextField(blank=True, default='')),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='labeling_app.queueitem')),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='labeling_app.labelingqueue')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("disagreement", "labelers disagree"),
+                            ("flagged", "a labeler raised a flag"),
+                            ("label_error", "likely label error"),
+                            ("changed", "changed while it was labeled"),
+                            ("check", "to be checked before it is adopted"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("detail", models.TextField(blank=True, default="", help_text="In words, why it is here.")),
+                (
+                    "score",
+                    models.FloatField(
+                        default=0, help_text="Lowest first: the agreement, or how well the label fits."
+                    ),
+                ),
+                (
+                    "suggestion",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "opened_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "open"),
+                            ("adopted", "a label was adopted"),
+                            ("third_answer", "the reviewer gave another answer"),
+                            ("rejected", "the example was rejected"),
+                            ("sent_back", "sent back to the labelers"),
+                            ("kept", "the answer that is there stays"),
+                            ("settled", "settled by itself: the labels agree now"),
+                        ],
+                        default="",
+                        max_length=12,
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
+                ("comment", models.TextField(blank=True, default="")),
+                ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reviews",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reviews",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['score', 'id'],
+                "ordering": ["score", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Suggestion',
+            name="Suggestion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(help_text='Name of the model or rule.', max_length=120)),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('confidence', models.DecimalField(decimal_places=4, max_digits=5, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('item', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='suggestions', to='labeling_app.queueitem')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("source", models.CharField(help_text="Name of the model or rule.", max_length=120)),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                ("confidence", models.DecimalField(decimal_places=4, max_digits=5, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="suggestions",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Webhook',
+            name="Webhook",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=120, unique=True)),
-                ('url', models.CharField(max_length=2000)),
-                ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('label.submitted', 'Submitted'), ('example.validated', 'Validated'), ('example.rejected', 'Rejected'), ('label.disagreement', 'Disagreement')], max_length=20), default=list, size=None)),
-                ('is_active', models.BooleanField(default=True)),
-                ('secret_version', models.PositiveIntegerField(default=1, editable=False)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('created_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='webhooks', to='datasets_app.dataset')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=120, unique=True)),
+                ("url", models.CharField(max_length=2000)),
+                (
+                    "events",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("label.submitted", "Submitted"),
+                                ("example.validated", "Validated"),
+                                ("example.rejected", "Rejected"),
+                                ("label.disagreement", "Disagreement"),
+                            ],
+                            max_length=20,
+                        ),
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("secret_version", models.PositiveIntegerField(default=1, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="webhooks",
+                        to="datasets_app.dataset",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='WebhookDelivery',
+            name="WebhookDelivery",
             fields=[
-                ('id', models.UUIDField(default=goldenproject.kit.clock.random_uuid, editable=False, primary_key=True, serialize=False)),
-                ('event', models.CharField(choices=[('label.submitted', 'Submitted'), ('example.validated', 'Validated'), ('example.rejected', 'Rejected'), ('label.disagreement', 'Disagreement')], max_length=20)),
-                ('payload', models.JSONField()),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('delivered', 'Delivered'), ('failed', 'Failed')], default='waiting', max_length=9)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_try_at', models.DateTimeField()),
-                ('response_status', models.PositiveSmallIntegerField(null=True)),
-                ('error', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('webhook', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='labeling_app.webhook')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=goldenproject.kit.clock.random_uuid,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "event",
+                    models.CharField(
+                        choices=[
+                            ("label.submitted", "Submitted"),
+                            ("example.validated", "Validated"),
+                            ("example.rejected", "Rejected"),
+                            ("label.disagreement", "Disagreement"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("payload", models.JSONField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("delivered", "Delivered"), ("failed", "Failed")],
+                        default="waiting",
+                        max_length=9,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_try_at", models.DateTimeField()),
+                ("response_status", models.PositiveSmallIntegerField(null=True)),
+                ("error", models.TextField(blank=True, default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("delivered_at", models.DateTimeField(null=True)),
+                (
+                    "webhook",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="labeling_app.webhook",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'webhook deliveries',
-                'ordering': ['-created_at'],
+                "verbose_name_plural": "webhook deliveries",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Consensus',
+            name="Consensus",
             fields=[
-                ('item', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='consensus', serialize=False, to='labeling_app.queueitem')),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('method', models.CharField(choices=[('majority', 'majority'), ('weighted', 'weighted vote'), ('dawid_skene', 'Dawid–Skene'), ('crowdlab', 'CROWDLAB'), ('mean', 'mean'), ('median', 'median'), ('trimmed_mean', 'trimmed mean')], max_length=12)),
-                ('confidence', models.DecimalField(decimal_places=4, help_text='Of the value, by the method.', max_digits=5, null=True)),
-                ('agreement', models.DecimalField(decimal_places=4, help_text='Share of pairs of labelers who agree; null below two.', max_digits=5, null=True)),
-                ('label_count', models.PositiveSmallIntegerField(default=0)),
-                ('origin', models.CharField(blank=True, choices=[('', 'nothing adopted'), ('single', 'one labeler'), ('unanimous', 'Unanimous'), ('consensus', 'Consensus'), ('adjudicated', 'Adjudicated')], default='', max_length=11)),
-                ('adopted_value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('before', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, default=dict, help_text='What adopting replaced, so that it can be put back.')),
-                ('adopted_at', models.DateTimeField(null=True)),
-                ('computed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('decided_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='consensuses', to='labeling_app.labelingqueue')),
+                (
+                    "item",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="consensus",
+                        serialize=False,
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("majority", "majority"),
+                            ("weighted", "weighted vote"),
+                            ("dawid_skene", "Dawid–Skene"),
+                            ("crowdlab", "CROWDLAB"),
+                            ("mean", "mean"),
+                            ("median", "median"),
+                            ("trimmed_mean", "trimmed mean"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "confidence",
+                    models.DecimalField(
+                        decimal_places=4, help_text="Of the value, by the method.", max_digits=5, null=True
+                    ),
+                ),
+                (
+                    "agreement",
+                    models.DecimalField(
+                        decimal_places=4,
+                        help_text="Share of pairs of labelers who agree; null below two.",
+                        max_digits=5,
+                        null=True,
+                    ),
+                ),
+                ("label_count", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "origin",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "nothing adopted"),
+                            ("single", "one labeler"),
+                            ("unanimous", "Unanimous"),
+                            ("consensus", "Consensus"),
+                            ("adjudicated", "Adjudicated"),
+                        ],
+                        default="",
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "adopted_value",
+                    models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True),
+                ),
+                (
+                    "before",
+                    models.JSONField(
+                        decoder=datasets_app.models.dataset.StoredJsonDecoder,
+                        default=dict,
+                        help_text="What adopting replaced, so that it can be put back.",
+                    ),
+                ),
+                ("adopted_at", models.DateTimeField(null=True)),
+                ("computed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="consensuses",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'consensus',
+                "verbose_name_plural": "consensus",
             },
         ),
         migrations.CreateModel(
-            name='GoldAnswer',
+            name="GoldAnswer",
             fields=[
-                ('item', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='gold', serialize=False, to='labeling_app.queueitem')),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
-                ('origin', models.CharField(choices=[('chosen', 'chosen by a person'), ('promoted', 'promoted from unanimous labels')], default='chosen', max_length=8)),
-                ('explanation', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('queue', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='gold_answers', to='labeling_app.labelingqueue')),
+                (
+                    "item",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="gold",
+                        serialize=False,
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder)),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[
+                            ("chosen", "chosen by a person"),
+                            ("promoted", "promoted from unanimous labels"),
+                        ],
+                        default="chosen",
+                        max_length=8,
+                    ),
+                ),
+                ("explanation", models.TextField(blank=True, default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="gold_answers",
+                        to="labeling_app.labelingqueue",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
-                ('confidence', models.DecimalField(decimal_places=4, max_digits=5, null=True)),
-                ('notes', models.TextField(blank=True, default='')),
-                ('saved_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('item', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to='labeling_app.queueitem')),
-                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("value", models.JSONField(decoder=datasets_app.models.dataset.StoredJsonDecoder, null=True)),
+                ("confidence", models.DecimalField(decimal_places=4, max_digits=5, null=True)),
+                ("notes", models.TextField(blank=True, default="")),
+                ("saved_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="drafts",
+                        to="labeling_app.queueitem",
+                    ),
+                ),
+                (
+                    "labeler",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('item', 'labeler'), name='draft_once')],
+                "constraints": [models.UniqueConstraint(fields=("item", "labeler"), name="draft_once")],
             },
         ),
         migrations.AddIndex(
-            model_name='queueitem',
-            index=models.Index(condition=models.Q(('is_gold', False), ('open_slots__gt', 0), ('state', 'open')), fields=['queue', 'position', 'id'], name='queue_item_next'),
+            model_name="queueitem",
+            index=models.Index(
+                condition=models.Q(("is_gold", False), ("open_slots__gt", 0), ("state", "open")),
+                fields=["queue", "position", "id"],
+                name="queue_item_next",
+            ),
         ),
         migrations.AddIndex(
-            model_name='queueitem',
-            index=models.Index(condition=models.Q(('is_gold', True)), fields=['queue', 'id'], name='queue_item_gold'),
+            model_name="queueitem",
+            index=models.Index(
+                condition=models.Q(("is_gold", True)), fields=["queue", "id"], name="queue_item_gold"
+            ),
         ),
         migrations.AddIndex(
-            model_name='queueitem',
-            index=models.Index(fields=['queue', 'state', 'id'], name='queue_item_state'),
+            model_name="queueitem",
+            index=models.Index(fields=["queue", "state", "id"], name="queue_item_state"),
         ),
         migrations.AddConstraint(
-            model_name='queueitem',
-            constraint=models.UniqueConstraint(fields=('example', 'queue'), name='queue_item_once'),
+            model_name="queueitem",
+            constraint=models.UniqueConstraint(fields=("example", "queue"), name="queue_item_once"),
         ),
         migrations.AddConstraint(
-            model_name='queueitem',
-            constraint=models.CheckConstraint(condition=models.Q(('open_slots__gte', 0)), name='queue_item_slots_not_negative'),
+            model_name="queueitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("open_slots__gte", 0)), name="queue_item_slots_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queueitem',
-            constraint=models.CheckConstraint(condition=models.Q(('label_count__gte', 0)), name='queue_item_labels_not_negative'),
+            model_name="queueitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("label_count__gte", 0)), name="queue_item_labels_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelingqueue',
-            constraint=models.UniqueConstraint(fields=('dataset', 'name'), name='queue_name_unique'),
+            model_name="labelingqueue",
+            constraint=models.UniqueConstraint(fields=("dataset", "name"), name="queue_name_unique"),
         ),
         migrations.AddConstraint(
-            model_name='labelingqueue',
-            constraint=models.CheckConstraint(condition=models.Q(('overlap__gte', 1), ('overlap__lte', 50)), name='queue_overlap_1_50'),
+            model_name="labelingqueue",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("overlap__gte", 1), ("overlap__lte", 50)), name="queue_overlap_1_50"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelingqueue',
-            constraint=models.CheckConstraint(condition=models.Q(('gold_rate__gte', 0), ('gold_rate__lte', 0.5)), name='queue_gold_rate_0_half'),
+            model_name="labelingqueue",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("gold_rate__gte", 0), ("gold_rate__lte", 0.5)),
+                name="queue_gold_rate_0_half",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelingqueue',
-            constraint=models.CheckConstraint(condition=models.Q(('agreement_threshold__gt', 0), ('agreement_threshold__lte', 1)), name='queue_threshold_0_1'),
+            model_name="labelingqueue",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("agreement_threshold__gt", 0), ("agreement_threshold__lte", 1)),
+                name="queue_threshold_0_1",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelingqueue',
-            constraint=models.CheckConstraint(condition=models.Q(('idle_s__gte', 60), ('lease_s__gte', 10)), name='queue_times_possible'),
+            model_name="labelingqueue",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("idle_s__gte", 60), ("lease_s__gte", 10)), name="queue_times_possible"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelerstanding',
-            constraint=models.UniqueConstraint(fields=('queue', 'labeler'), name='standing_once'),
+            model_name="labelerstanding",
+            constraint=models.UniqueConstraint(fields=("queue", "labeler"), name="standing_once"),
         ),
         migrations.AddIndex(
-            model_name='labelingsession',
-            index=models.Index(fields=['labeler', '-started_at'], name='session_of_labeler'),
+            model_name="labelingsession",
+            index=models.Index(fields=["labeler", "-started_at"], name="session_of_labeler"),
         ),
         migrations.AddIndex(
-            model_name='labelingsession',
-            index=models.Index(condition=models.Q(('ended_at__isnull', True)), fields=['last_seen_at'], name='session_running'),
+            model_name="labelingsession",
+            index=models.Index(
+                condition=models.Q(("ended_at__isnull", True)),
+                fields=["last_seen_at"],
+                name="session_running",
+            ),
         ),
         migrations.AddIndex(
-            model_name='labelhistory',
-            index=models.Index(fields=['example', 'id'], name='label_history_example'),
+            model_name="labelhistory",
+            index=models.Index(fields=["example", "id"], name="label_history_example"),
         ),
         migrations.AddIndex(
-            model_name='labelhistory',
-            index=models.Index(fields=['queue', 'id'], name='label_history_queue'),
+            model_name="labelhistory",
+            index=models.Index(fields=["queue", "id"], name="label_history_queue"),
         ),
         migrations.AddIndex(
-            model_name='labelhistory',
-            index=models.Index(fields=['labeler', 'id'], name='label_history_labeler'),
+            model_name="labelhistory",
+            index=models.Index(fields=["labeler", "id"], name="label_history_labeler"),
         ),
         migrations.AddConstraint(
-            model_name='labelhistory',
-            constraint=models.UniqueConstraint(condition=models.Q(('key__isnull', False)), fields=('labeler', 'key'), name='label_history_key_once'),
+            model_name="labelhistory",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("key__isnull", False)),
+                fields=("labeler", "key"),
+                name="label_history_key_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelhistory',
-            constraint=models.CheckConstraint(condition=models.Q(('confidence__isnull', True), models.Q(('confidence__gte', 0), ('confidence__lte', 1)), _connector='OR'), name='label_history_confidence_0_1'),
+            model_name="labelhistory",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("confidence__isnull", True),
+                    models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                    _connector="OR",
+                ),
+                name="label_history_confidence_0_1",
+            ),
         ),
         migrations.AddIndex(
-            model_name='label',
-            index=models.Index(fields=['queue', 'labeler', '-labeled_at'], name='label_newest_of_labeler'),
+            model_name="label",
+            index=models.Index(fields=["queue", "labeler", "-labeled_at"], name="label_newest_of_labeler"),
         ),
         migrations.AddIndex(
-            model_name='label',
-            index=models.Index(fields=['queue', '-labeled_at'], name='label_newest_of_queue'),
+            model_name="label",
+            index=models.Index(fields=["queue", "-labeled_at"], name="label_newest_of_queue"),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.UniqueConstraint(fields=('item', 'annotator'), name='label_once_per_annotator'),
+            model_name="label",
+            constraint=models.UniqueConstraint(fields=("item", "annotator"), name="label_once_per_annotator"),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.CheckConstraint(condition=models.Q(('confidence__isnull', True), models.Q(('confidence__gte', 0), ('confidence__lte', 1)), _connector='OR'), name='label_confidence_0_1'),
+            model_name="label",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("confidence__isnull", True),
+                    models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                    _connector="OR",
+                ),
+                name="label_confidence_0_1",
+            ),
         ),
         migrations.AddIndex(
-            model_name='lease',
-            index=models.Index(condition=models.Q(('state', 'held')), fields=['queue', 'expires_at'], name='lease_running_out'),
+            model_name="lease",
+            index=models.Index(
+                condition=models.Q(("state", "held")),
+                fields=["queue", "expires_at"],
+                name="lease_running_out",
+            ),
         ),
         migrations.AddIndex(
-            model_name='lease',
-            index=models.Index(condition=models.Q(('state', 'held')), fields=['labeler', 'queue'], name='lease_of_labeler'),
+            model_name="lease",
+            index=models.Index(
+                condition=models.Q(("state", "held")), fields=["labeler", "queue"], name="lease_of_labeler"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.UniqueConstraint(condition=models.Q(('slot__gt', 0), ('state__in', ('held', 'submitted'))), fields=('item', 'slot'), name='lease_slot_once'),
+            model_name="lease",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("slot__gt", 0), ("state__in", ("held", "submitted"))),
+                fields=("item", "slot"),
+                name="lease_slot_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('held', 'submitted', 'skipped'))), fields=('item', 'labeler'), name='lease_never_twice_to_one'),
+            model_name="lease",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("held", "submitted", "skipped"))),
+                fields=("item", "labeler"),
+                name="lease_never_twice_to_one",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queuemember',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', True), ('user__isnull', False)), models.Q(('group__isnull', False), ('user__isnull', True)), _connector='OR'), name='queue_member_user_or_group'),
+            model_name="queuemember",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("group__isnull", True), ("user__isnull", False)),
+                    models.Q(("group__isnull", False), ("user__isnull", True)),
+                    _connector="OR",
+                ),
+                name="queue_member_user_or_group",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queuemember',
-            constraint=models.UniqueConstraint(fields=('queue', 'user'), name='queue_member_user_once'),
+            model_name="queuemember",
+            constraint=models.UniqueConstraint(fields=("queue", "user"), name="queue_member_user_once"),
         ),
         migrations.AddConstraint(
-            model_name='queuemember',
-            constraint=models.UniqueConstraint(fields=('queue', 'group'), name='queue_member_group_once'),
+            model_name="queuemember",
+            constraint=models.UniqueConstraint(fields=("queue", "group"), name="queue_member_group_once"),
         ),
         migrations.AddIndex(
-            model_name='review',
-            index=models.Index(condition=models.Q(('outcome', '')), fields=['queue', 'score', 'id'], name='review_open'),
+            model_name="review",
+            index=models.Index(
+                condition=models.Q(("outcome", "")), fields=["queue", "score", "id"], name="review_open"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='review',
-            constraint=models.UniqueConstraint(condition=models.Q(('outcome', '')), fields=('item',), name='review_one_open_per_item'),
+            model_name="review",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("outcome", "")), fields=("item",), name="review_one_open_per_item"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='suggestion',
-            constraint=models.UniqueConstraint(fields=('item', 'source'), name='suggestion_once_per_source'),
+            model_name="suggestion",
+            constraint=models.UniqueConstraint(fields=("item", "source"), name="suggestion_once_per_source"),
         ),
         migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['next_try_at'], name='delivery_due'),
+            model_name="webhookdelivery",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["next_try_at"], name="delivery_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(fields=['webhook', '-created_at'], name='delivery_newest'),
+            model_name="webhookdelivery",
+            index=models.Index(fields=["webhook", "-created_at"], name="delivery_newest"),
         ),
     ]
