@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -16,6 +17,7 @@ from datasets_app.admin.jobs import job_address
 from datasets_app.domain.roles import Action
 from datasets_app.models import Example, JobRun
 from goldenproject.kit.admin import capped_count, keyset_page
+from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput
 from labeling_app.console.base import QueuePage
 from labeling_app.console.queue_cards import asked_of, percent_of
@@ -175,9 +177,11 @@ def _parts(progress: Any) -> list[dict[str, Any]]:
 
 
 def running_sessions(queue: LabelingQueue) -> list[LabelingSession]:
-    """Return the sessions that are under way, with `held`: how many examples each holds now."""
+    """Return the sessions that are under way, with `held`: how many examples each holds. Idle ones are about to end."""
     held = Count("leases", filter=Q(leases__state=Lease.State.HELD))
-    found = LabelingSession.objects.filter(queue=queue, ended_at__isnull=True).annotate(held=held)
+    newest = now() - timedelta(seconds=queue.idle_s)
+    running = LabelingSession.objects.filter(queue=queue, ended_at__isnull=True, last_seen_at__gte=newest)
+    found = running.annotate(held=held)
     return list(found.select_related("labeler").order_by("-last_seen_at")[:SHOWN_SESSIONS])
 
 
