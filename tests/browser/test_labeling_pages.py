@@ -112,7 +112,13 @@ def test_newcomer__after_the_first_start__labels_with_three_clicks_and_two_keys(
     assert Label.objects.filter(queue=demo, annotator="owner").count() == 1
 
 
+def pause(queue: LabelingQueue) -> None:
+    labeler = User.objects.get(username="second-labeler")
+    pause_labeler(queue=queue, labeler=labeler, actor=None, reason="Please read the instructions.")
+
+
 def test_labeler__who_is_paused__reads_why(visitor: Callable[..., Visitor], demo: LabelingQueue) -> None:
+    pause(demo)
     one = visitor("labeling-paused")
     one.sign_in("second-labeler")
     one.shot("home")
@@ -124,6 +130,7 @@ def test_labeler__who_is_paused__reads_why(visitor: Callable[..., Visitor], demo
 
 
 def test_reviewer__lets_a_paused_labeler_go_on(visitor: Callable[..., Visitor], demo: LabelingQueue) -> None:
+    pause(demo)
     one = visitor("labeling-go-on")
     one.sign_in("reviewer")
     one.go(f"/admin/label/{demo.pk}/labelers/")
