@@ -20,7 +20,8 @@ SHOWN_WEEKS: Final = 12
 
 # One scan of the queue's labels (index label_newest_of_queue): the time of a label is what passed since the same
 # labeler's last one in the session, or since the session began, pauses capped; labels given in bulk or imported took no time
-# that is known. Whether a label is with the consensus is asked only where two or more labeled.
+# that is known. A label is compared with what was adopted where two or more labeled, or with what a reviewer decided; as
+# long as nothing is, with the consensus, if more than one half is behind it: of a tie nobody is right.
 _BY_LABELER = """
 WITH given AS (
     SELECT label.annotator, label.labeler_id, label.gold_correct, label.labeled_at,
@@ -31,11 +32,16 @@ WITH given AS (
                                                 ORDER BY label.labeled_at, label.id),
                     session.started_at))))
            END AS seconds,
-           CASE WHEN label.gold_correct IS NULL AND consensus.label_count > 1 AND consensus.value IS NOT NULL
-                THEN {agrees} END AS agrees
+           CASE WHEN label.gold_correct IS NULL AND settled.value IS NOT NULL THEN {agrees} END AS agrees
       FROM labeling_app_label AS label
       LEFT JOIN labeling_app_labelingsession AS session ON session.id = label.session_id
       LEFT JOIN labeling_app_consensus AS consensus ON consensus.item_id = label.item_id
+      LEFT JOIN LATERAL (
+           SELECT CASE WHEN consensus.adopted_at IS NOT NULL
+                            AND (consensus.origin = 'adjudicated' OR consensus.label_count > 1)
+                       THEN consensus.adopted_value
+                       WHEN consensus.label_count > 1 AND consensus.confidence > 0.5
+                       THEN consensus.value END AS value) AS settled ON true
      WHERE label.queue_id = %s {narrower}
 )
 SELECT annotator, max(labeler_id), {week}, count(*), count(seconds), sum(seconds),
@@ -82,7 +88,7 @@ class Pace:
 
     @property
     def agreement(self) -> Estimate | None:
-        """The share of labels that are with the consensus of two or more labelers; None where there is none."""
+        """The share of labels that say what was adopted, or what most labelers say; None where neither is known."""
         return wilson(self.agreed, self.compared) if self.compared else None
 
 
@@ -231,7 +237,7 @@ def _sorted_rows(
 
 
 def _agrees_sql(fields: list[AnswerField]) -> tuple[str, list[Any]]:
-    """Return the SQL that compares a label with the consensus in the fields that decide, and its parameters."""
+    """Return the SQL that compares a label with what is settled in the fields that decide, and its parameters."""
     deciding = deciding_fields(fields)
     judged = [one for one in deciding if one.kind != Kind.TEXT] or deciding
     conditions: list[str] = []
@@ -240,14 +246,14 @@ def _agrees_sql(fields: list[AnswerField]) -> tuple[str, list[Any]]:
         path = list(one.path)
         if one.kind == Kind.NUMBER and one.span is not None:
             conditions.append(
-                "CASE WHEN jsonb_typeof(label.value #> %s) = 'number' AND jsonb_typeof(consensus.value #> %s) = 'number'"
-                " THEN abs((label.value #>> %s)::numeric - (consensus.value #>> %s)::numeric) <= %s ELSE false END"
+                "CASE WHEN jsonb_typeof(label.value #> %s) = 'number' AND jsonb_typeof(settled.value #> %s) = 'number'"
+                " THEN abs((label.value #>> %s)::numeric - (settled.value #>> %s)::numeric) <= %s ELSE false END"
             )
             parameters += [path, path, path, path, one.span * NUMBER_TOLERANCE]
         else:
-            conditions.append("(label.value #> %s IS NOT DISTINCT FROM consensus.value #> %s)")
+            conditions.append("(label.value #> %s IS NOT DISTINCT FROM settled.value #> %s)")
             parameters += [path, path]
-    return " AND ".join(conditions) or "label.value = consensus.value", parameters
+    return " AND ".join(conditions) or "label.value = settled.value", parameters
 
 
 def _share(estimate: Estimate | None) -> dict[str, float | int] | None:

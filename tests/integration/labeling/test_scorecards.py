@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets_app.domain.retrieval.significance import wilson
 from goldenproject.kit.clock import frozen
-from labeling_app.models import LabelingQueue
+from labeling_app.models import LabelingQueue, Review
 from labeling_app.services.gold import pause_labeler
+from labeling_app.services.reviewing import decide
 from labeling_app.services.scorecards import scorecards
 from labeling_app.services.sessions import start_session
 from labeling_app.services.submitting import skip
@@ -66,6 +67,39 @@ def test_scorecards__agreement_and_checks__have_wilson_intervals(
     assert right.checks == right.right > 0
     assert (wrong.right, wrong.accuracy) == (0, wilson(0, wrong.checks))
     assert right.labels == 6 + right.checks
+
+
+def test_scorecards__tie__nobody_is_right_until_a_reviewer_decides(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    answer(queue, labelers[0], "a")
+    answer(queue, labelers[1], "b")
+    assert [(card.pace.compared, card.pace.agreed) for card in scorecards(queue)] == [(0, 0), (0, 0)]
+    review = Review.objects.get(queue=queue)
+    decide(
+        review_id=review.pk,
+        actor=person("reviewer"),
+        outcome="third_answer",
+        value={"label": "b"},
+        comment="b",
+    )
+    cards = {card.annotator: card.pace for card in scorecards(queue)}
+    assert (cards["labeler"].compared, cards["labeler"].agreed) == (1, 0)
+    assert (cards["second-labeler"].compared, cards["second-labeler"].agreed) == (1, 1)
+
+
+def test_scorecards__adjudicated_against_most_labelers__the_decision_counts(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    queue = queue_factory(overlap=3)
+    for labeler, label in zip(labelers, "aab", strict=True):
+        answer(queue, labeler, label)
+    assert [card.pace.agreed for card in scorecards(queue)] == [1, 1, 0]
+    review = Review.objects.get(queue=queue)
+    decide(review_id=review.pk, actor=person("reviewer"), outcome="adopted", value={"label": "b"})
+    cards = {card.annotator: card.pace.agreed for card in scorecards(queue)}
+    assert cards == {"labeler": 0, "second-labeler": 0, "third-labeler": 1}
 
 
 def test_scorecards__weeks__begin_on_mondays(
