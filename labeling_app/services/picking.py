@@ -50,7 +50,9 @@ _CANDIDATES = """
      LIMIT %s
        FOR NO KEY UPDATE OF i SKIP LOCKED
 """
-_GOLD = f"SELECT i.id, i.position, e.id IS NOT NULL, {PAYLOAD} FROM labeling_app_queueitem i {ROW} WHERE i.id = %s"
+_GOLD = f"""
+    SELECT i.id, e.id IS NOT NULL AND ({{shown}}), {PAYLOAD} FROM labeling_app_queueitem i {ROW} WHERE i.id = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _look(
     but: list[int],
 ) -> list[tuple[Any, ...]]:
     queue_filters, queue_values = conditions(queue.filters)
-    session_filters, session_values = conditions(session.filters)
+    session_filters, session_values = conditions(session.filters, of_labeler=True)
     labeler = session.labeler
     statement = _CANDIDATES.format(
         queue_filters=queue_filters, session_filters=session_filters, payload=PAYLOAD, row=ROW
@@ -132,17 +134,23 @@ def _look(
 def due_gold(session: LabelingSession, queue: LabelingQueue, count: int) -> tuple[int, Found | None]:
     """Return a gold item as a hidden check, and as which of the next `count` examples, when one is due.
 
-    None when none is, or when this labeler had them all. At the most one at a time.
+    None when none is, or when this labeler had them all. At the most one at a time. Where the answer that is there is
+    shown, a check would be answered by what it shows; and one without the text that the labeler asked for would stand out.
     """
-    if not queue.gold_rate or session.queue_id is None:
+    unseen = session.session_type == LabelingSession.Type.INITIAL_LABELING
+    if not queue.gold_rate or session.queue_id is None or not unseen:
         return 0, None
     due = [n for n in range(count) if gold_due(queue.seed, session.pk, session.served + n, queue.gold_rate)]
     picked = pick_gold(session=session) if due else None
     if picked is None:
         return 0, None
+    shown, values = conditions({"text": session.filters.get("text")}, of_labeler=True)
     with connection.cursor() as cursor:
-        cursor.execute(_GOLD, [session.labeler_id, queue.branch_id, queue.example_type_id, picked])
-        item, _, fits, *payload = cursor.fetchone()
+        cursor.execute(
+            _GOLD.format(shown=shown),
+            [*values, session.labeler_id, queue.branch_id, queue.example_type_id, picked],
+        )
+        item, fits, *payload = cursor.fetchone()
     return due[0], Found(item, shown_of(payload), is_gold=True) if fits else None
 
 

@@ -61,8 +61,11 @@ def _check_known(name: str, filters: dict[str, Any], known: Any) -> None:
         raise BadInput(f"The filter {name}: found {strange}, expected some of {', '.join(known)}.")
 
 
-def conditions(filters: dict[str, Any]) -> tuple[str, list[Any]]:
-    """Return checked filters as SQL on a working row `e`, with its parameters; TRUE when there are none."""
+def conditions(filters: dict[str, Any], *, of_labeler: bool = False) -> tuple[str, list[Any]]:
+    """Return checked filters as SQL on a working row `e`, with its parameters; TRUE when there are none.
+
+    Those `of_labeler` find a text in the input alone: in the answer that is there, it would tell what that is.
+    """
     clauses: list[str] = []
     parameters: list[Any] = []
     if filters.get("status"):
@@ -78,4 +81,7 @@ def conditions(filters: dict[str, Any]) -> tuple[str, list[Any]]:
         pattern = filters["text"].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         clauses.append("e.search_text LIKE lower(%s)")
         parameters.append(f"%{pattern}%")
+        if of_labeler:
+            clauses.append("lower(golden_search_text(e.input_data)) LIKE lower(%s)")
+            parameters.append(f"%{pattern}%")
     return " AND ".join(clauses) or "TRUE", parameters

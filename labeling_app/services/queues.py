@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import uuid
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -12,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Count
 
+from datasets_app.domain.canonical import canonical_text
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import check_value
 from datasets_app.errors import WorktreeClosed
@@ -252,6 +254,9 @@ def _check(queue: LabelingQueue) -> None:
         priority_column(queue.priority_field)
     if not isinstance(queue.choices, list):
         raise BadInput("Choices: expected a list of answers.")
+    canonical_text(
+        json.loads(canonical_text(queue.choices))
+    )  # as they will be read: 1e16 comes back as an integer
     for name in ("gold_rate", "agreement_threshold", "gold_pause_below"):
         value = getattr(queue, name)
         if isinstance(value, float):  # 0.05 as a float has more digits than the field takes

@@ -226,3 +226,29 @@ def test_gold_rate__as_a_float__is_stored_as_it_was_given(
     queue = queue_factory(gold_rate=0.05, gold_pause_below=0.6)
     queue.refresh_from_db()
     assert (queue.gold_rate, queue.gold_pause_below) == (Decimal("0.050"), Decimal("0.600"))
+
+
+@pytest.mark.parametrize("session_type", ["validation", "correction"])
+def test_checks__session_that_shows_the_answer_that_is_there__has_none(
+    checked: LabelingQueue, labelers: list[Any], session_type: str
+) -> None:
+    take(checked, labelers[0], count=10, session_type=session_type)
+    assert Lease.objects.count() == 6
+    assert not Lease.objects.filter(is_gold_check=True).exists()
+
+
+def test_checks__session_of_examples_with_a_text__has_none_without_it(
+    checked: LabelingQueue, labelers: list[Any]
+) -> None:
+    for _ in range(10):
+        take(checked, labelers[0], filters={"text": "question 7"})
+        Lease.objects.filter(state="held").update(state="submitted")
+    assert {lease.item.example.external_id for lease in Lease.objects.all()} == {"t7"}
+
+
+def test_session__of_examples_with_a_text__does_not_find_it_in_answers(
+    checked: LabelingQueue, dataset: Dataset, labelers: list[Any]
+) -> None:
+    row = Example.objects.get(branch=dataset.main, identity__external_id="t8")
+    update_example(example=row, expected_output={"label": "praise"}, actor=None)
+    assert take(checked, labelers[0], filters={"text": "praise"}) == []

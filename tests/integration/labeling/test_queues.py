@@ -80,6 +80,7 @@ def test_create__filter_by_tier__reads_the_quality_score(dataset: Dataset, queue
         ({"filters": {"status": ["done"]}}, "The filter status"),
         ({"filters": {"text": 3}}, "The filter text"),
         ({"choices": "a"}, "Choices"),
+        ({"choices": [1e16]}, "safe integer"),
         ({"lease_s": 1}, "times"),
     ],
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
+
+import pytest
+
 from labeling_app.console.form import presentation_at
 from labeling_app.console.instructions import instructions_html
 from labeling_app.domain.controls import controls
@@ -45,3 +49,14 @@ def test_instructions_html__links_and_pictures__are_safe() -> None:
     )
     assert "<img" not in made
     assert "<em>a cat</em> after" in made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[" * 20_000, id="brackets"),
+        pytest.param("\n".join(f"{'    ' * depth}- <a>" for depth in range(400)), id="nested"),
+    ],
+)
+def test_instructions_html__too_much_to_read__is_shown_as_written(text: str) -> None:
+    assert instructions_html(text) == f"<pre>{escape(text)}</pre>"
