@@ -16,6 +16,7 @@ from datasets_app.services.access import record, require
 from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput
+from goldenproject.kit.retries import retried
 from labeling_app.domain.answers import AnswerType, part_of
 from labeling_app.domain.gold_checks import RECENT_CHECKS, is_right, missed_too_many
 from labeling_app.models import (
@@ -100,6 +101,7 @@ def gold_from_present(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID
     return set_gold(queue=queue, answers=found, actor=actor)
 
 
+@retried()
 def remove_gold(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID], actor: Any) -> int:
     """Let gold examples be examples like all others again; the checks on them do not count any more. Right: review."""
     from labeling_app.services.settling import settle
@@ -113,7 +115,8 @@ def remove_gold(*, queue: LabelingQueue, example_ids: Collection[uuid.UUID], act
         GoldAnswer.objects.filter(item__in=ids).delete()
         Label.objects.filter(item__in=ids).update(gold_correct=None)
         QueueItem.objects.filter(pk__in=ids).update(is_gold=False)
-        # the checks were given unseen, so from now on they are labels like all others
+        # the checks were given unseen, so from now on they are labels like all others; what is held is finished as one
+        Lease.objects.filter(item__in=ids, is_gold_check=True).update(is_gold_check=False)
         recount(queue=queue, item_ids=ids)
         rewind(queue=queue, item_ids=ids)
         full = QueueItem.objects.filter(

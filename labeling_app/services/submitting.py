@@ -321,8 +321,10 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
         cursor.execute(_STORE, _parameters(held, answer, at, gold))
         label, is_change = cursor.fetchone()
     item.label_count += not is_change
-    if is_change and held.is_held:
-        recount(queue=queue, item_ids=[item.pk])  # labeled in bulk meanwhile: its slot was taken twice
+    was_check = held.lease.slot == 0 and not held.lease.is_gold_check
+    if was_check or (is_change and held.is_held):
+        # labeled in bulk meanwhile: its slot was taken twice; a hidden check that is none any more: none was taken yet
+        recount(queue=queue, item_ids=[item.pk])
     if item.state == QueueItem.State.GONE:
         item.state = QueueItem.State.OPEN
     if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):

@@ -29,6 +29,8 @@ from labeling_app.services.gold import (
 )
 from labeling_app.services.queues import refresh_queue
 from labeling_app.services.sessions import start_session
+from labeling_app.services.submitting import submit_label
+from labeling_app.services.undoing import undo_label
 from tests.integration.labeling.labeling_data import answer, item_of, take
 
 pytestmark = pytest.mark.django_db
@@ -252,3 +254,22 @@ def test_session__of_examples_with_a_text__does_not_find_it_in_answers(
     row = Example.objects.get(branch=dataset.main, identity__external_id="t8")
     update_example(example=row, expected_output={"label": "praise"}, actor=None)
     assert take(checked, labelers[0], filters={"text": "praise"}) == []
+
+
+def test_remove_gold__while_a_check_is_held__it_is_a_label_like_all_others(
+    checked: LabelingQueue, labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    held = take(checked, labelers[0], count=10)
+    lease = Lease.objects.get(is_gold_check=True)
+    (task,) = [task for task in held if task.lease == lease.pk]
+    remove_gold(queue=checked, example_ids=[task.example], actor=person("reviewer"))
+    submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"})
+    item = QueueItem.objects.get(pk=task.item)
+    assert (item.state, item.label_count, item.open_slots) == ("adopted", 1, 0)
+    label = Label.objects.get(item=item)
+    assert label.gold_correct is None
+    undo_label(label_id=label.pk, labeler=labelers[0])
+    item.refresh_from_db()
+    assert (item.state, item.label_count, item.open_slots) == ("open", 0, 0)
+    row = Example.objects.get(branch=checked.branch, identity=task.example)
+    assert row.expected_output is None
