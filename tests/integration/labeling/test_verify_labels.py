@@ -14,6 +14,7 @@ from labeling_app.services.submitting import skip
 from labeling_app.services.undoing import undo_label
 from labeling_app.services.verifying import broken_references, verify_labels
 from tests.integration.labeling.labeling_data import answer, item_of, take
+from tests.integration.labeling.test_gold import gold
 
 Make = Callable[..., LabelingQueue]
 
@@ -47,6 +48,20 @@ def test_verify_labels__after_real_work__finds_nothing_and_counts(queue: Labelin
         "open_reviews": 0,
     }
     assert found.covered == {"history": LabelHistory.objects.order_by("-id").values_list("id", flat=True)[0]}
+
+
+def test_verify_labels__hidden_checks_answered_and_held__finds_nothing(
+    queue_factory: Make, labelers: list[Any]
+) -> None:
+    checked = queue_factory(overlap=2, gold_rate=0.5)
+    gold(checked, "t1", "t2", "t3", "t4")
+    for labeler in labelers[:2]:
+        for _ in range(8):
+            if take(checked, labeler):
+                answer(checked, labeler, "a")
+    take(checked, labelers[2], count=5)
+    assert Label.objects.filter(gold_correct=True).exists()
+    assert verify_labels(deep=True).errors == []
 
 
 def test_verify_labels__value_that_history_does_not_tell__is_named(queue: LabelingQueue) -> None:
