@@ -1,7 +1,7 @@
 """Annotation files of Label Studio: its JSON export (tasks with annotations and predictions) and its JSON-MIN.
 
 Read: choices, taxonomy, rating, number, textarea, pairwise and datetime results; whatever marks places in a text comes
-as a list of {start, end, text, labels}. `completed_by` is a number or {id, email, …}; lead_time is in seconds.
+as a list of {start, end, text, labels}. `completed_by` is a number, a name or {id, email, …}; lead_time is in seconds.
 """
 
 from __future__ import annotations
@@ -161,6 +161,8 @@ def _annotator(who: Any, default: str) -> str:
             if isinstance(who.get(key), str) and who[key].strip():
                 return str(who[key].strip())
         who = who.get("id")
+    if isinstance(who, str) and who.strip():
+        return who.strip()
     return f"user {who}" if isinstance(who, int) and not isinstance(who, bool) else default
 
 

@@ -349,13 +349,22 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     return Submitted(label, item.example_id, item.state, replayed=False)
 
 
+def _annotator(held: HeldLease, answer: GivenAnswer) -> str:
+    """Return the name under which the answer is stored: whoever was renamed since changes the label of before."""
+    name: str = answer.labeler.get_username()
+    if held.is_held:
+        return name
+    given = Label.objects.filter(item=held.item, labeler=answer.labeler).values_list("annotator", flat=True)
+    return given.first() or name
+
+
 def _parameters(held: HeldLease, answer: GivenAnswer, at: datetime, gold: bool | None) -> dict[str, Any]:
     return {
         "example": held.item.example_id,
         "queue": held.queue.pk,
         "session": held.lease.session_id,
         "labeler": answer.labeler.pk,
-        "annotator": answer.labeler.get_username(),
+        "annotator": _annotator(held, answer),
         "label_type": held.queue.label_type,
         "value": answer.text,
         "at": at,

@@ -141,6 +141,18 @@ def test_submit__without_key_twice__is_stored_once_and_another_answer_changes_it
     assert item_of(queue, "t1").label_count == 1
 
 
+def test_submit__again_after_the_labeler_was_renamed__changes_the_label_of_before(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue, labeler = queue_factory(overlap=2), labelers[0]
+    answer(queue, labeler, "a")
+    labeler.username = "renamed"
+    labeler.save(update_fields=["username"])
+    submit_label(lease_id=Lease.objects.get().pk, labeler=labeler, value={"label": "b"})
+    assert Label.objects.values_list("annotator", "value").get() == ("labeler", {"label": "b"})
+    assert [name for name, _, _ in events(queue)] == ["submitted", "changed"]
+
+
 def test_submit__change_of_an_adopted_label__is_adopted_anew(
     queue_factory: Factory, labelers: list[Any]
 ) -> None:

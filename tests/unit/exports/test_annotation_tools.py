@@ -25,7 +25,7 @@ from exports_app.integrations.annotated import (
 )
 from exports_app.integrations.answer_shape import AnswerShape, NoSuchField, shape_of
 from exports_app.integrations.argilla import user_id
-from exports_app.integrations.tools import TOOLS
+from exports_app.integrations.tools import TOOLS, tool_called
 from labeling_app.domain.answer_fields import answer_fields
 
 SCHEMAS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -401,3 +401,16 @@ def test_json_items__what_is_bad__is_told_with_its_place() -> None:
     ]
     with pytest.raises(MalformedRow, match="Task 2: no JSON"):
         list(json_items(io.BytesIO(b'[{"a":1},{"a"')))
+
+
+def test_label_studio__annotators_told_by_name__are_kept_apart() -> None:
+    result = [{"type": "choices", "from_name": "label", "value": {"choices": ["a"]}}]
+    task = {
+        "data": {"text": "x"},
+        "annotations": [
+            {"completed_by": name, "result": result} for name in ("labeler", " reviewer ", "", 7)
+        ],
+    }
+    (read,) = tool_called("label_studio").read(io.BytesIO(json.dumps([task]).encode()), "file")
+    assert isinstance(read, ReadTask)
+    assert [one.annotator for one in read.given] == ["labeler", "reviewer", "file", "user 7"]
