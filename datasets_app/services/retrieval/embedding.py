@@ -189,10 +189,10 @@ def held(model: EmbeddingModel, report: Report, *, wait: bool) -> Iterator[None]
 
 
 def index_after(
-    model: EmbeddingModel, stored: int, report: Report, *, of: Vectored = Embedding, small: int = SMALL
+    model: EmbeddingModel, stored: int, report: Report, *, of: Vectored = Embedding, small: int | None = None
 ) -> tuple[str, list[str]]:
-    """Build the index unless fewer than `small` vectors are stored; return its state and what stood in the way."""
-    if stored < small and index_state(model, of) == IndexState.ABSENT:
+    """Build the index unless fewer than `small` (by default SMALL) vectors are stored; return its state and what stood in the way."""
+    if stored < (SMALL if small is None else small) and index_state(model, of) == IndexState.ABSENT:
         return "not needed", []
     report(stored, stored, "Building the index")
     try:

@@ -90,7 +90,7 @@ def test_start_job__of_everything_as_a_curator__is_refused(curator: User) -> Non
 
 def test_start_job__unknown_kind__names_the_known(dataset: Dataset) -> None:
     with pytest.raises(
-        UnknownJobKind, match=r"Job “fly”: expected one of .*import_apply, open_worktree, restore, verify"
+        UnknownJobKind, match=r"Job “fly”: expected one of .*import_apply, .*open_worktree, restore, verify"
     ):
         start_job(kind="fly", dataset=dataset, actor=None)
 
