@@ -1,16 +1,14 @@
 """Carry answers of a queue into the working copy and take them out again, with the record of both.
 
-The rows of `Consensus` that are passed in are changed in memory; `write_consensuses` stores them.
+The rows of `Consensus` that are passed in are changed in memory; `settled_rows.write_consensuses` stores them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-
-from django.db import connection
 
 from datasets_app.domain.canonical import same_json
 from datasets_app.domain.json_path import MISSING
@@ -22,24 +20,7 @@ from labeling_app.domain.settlement import ADJUDICATED, composed, part_in, witho
 from labeling_app.models import Consensus, LabelHistory, LabelingQueue, QueueItem, Review
 from labeling_app.services.events import example_validated
 from labeling_app.services.review_opening import Question, open_reviews
-
-_CONSENSUS_FIELDS = [
-    "value",
-    "method",
-    "confidence",
-    "agreement",
-    "label_count",
-    "origin",
-    "adopted_value",
-    "before",
-    "decided_by",
-    "adopted_at",
-    "computed_at",
-]
-_STATES = """
-    UPDATE labeling_app_queueitem i SET state = s.state FROM unnest(%s::bigint[], %s::text[]) AS s(id, state)
-     WHERE i.id = s.id AND i.state <> s.state
-"""
+from labeling_app.services.settled_rows import write_consensuses, write_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +133,7 @@ def _remember(queue: LabelingQueue, answer: Answer, adoption: Adoption, at: date
 
 
 def _log_adopted(queue: LabelingQueue, answers: Sequence[Answer], actor: Any, at: datetime) -> None:
-    LabelHistory.objects.bulk_create(
+    write_log(
         [
             log_row(
                 queue,
@@ -302,7 +283,7 @@ def _log_put_back(
     reason: str,
 ) -> None:
     at = now()
-    LabelHistory.objects.bulk_create(
+    write_log(
         [
             log_row(
                 queue,
@@ -317,18 +298,3 @@ def _log_put_back(
             for pk, consensus in adopted.items()
         ]
     )
-
-
-def write_consensuses(consensuses: Iterable[Consensus]) -> None:
-    """Store these rows, new or known, in one statement."""
-    Consensus.objects.bulk_create(
-        consensuses, update_conflicts=True, unique_fields=["item"], update_fields=_CONSENSUS_FIELDS
-    )
-
-
-def write_item_states(states: Mapping[int, str]) -> None:
-    """Set the states of items, by id; those that have theirs already are not written."""
-    if not states:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_STATES, [list(states), list(states.values())])

@@ -25,13 +25,12 @@ from labeling_app.services.adopting_answers import (
     adopt_answers,
     log_row,
     put_back,
-    write_consensuses,
-    write_item_states,
 )
 from labeling_app.services.events import example_rejected
 from labeling_app.services.keeping import checked_text
 from labeling_app.services.review_cases import ReviewCase, case_of
 from labeling_app.services.review_opening import open_review, open_reviews, resting_state
+from labeling_app.services.settled_rows import write_consensuses, write_item_states
 from labeling_app.services.settling import lock_items
 from labeling_app.services.slots import recount, rewind
 

@@ -20,12 +20,11 @@ from labeling_app.models import Consensus, LabelingQueue, QueueItem, Review
 from labeling_app.services.adopting_answers import (
     adopt_answers,
     put_back,
-    write_consensuses,
-    write_item_states,
 )
 from labeling_app.services.consensus_report import consensus_of
 from labeling_app.services.events import labels_disagree
 from labeling_app.services.review_opening import Question, close_settled, open_reviews, resting_state
+from labeling_app.services.settled_rows import write_consensuses, write_item_states
 from labeling_app.services.settlement_planning import (
     OF_AGREEMENT,
     Case,
@@ -53,9 +52,10 @@ _LABELS = """
 def settle(
     *,
     queue: LabelingQueue,
-    item_ids: Iterable[int],
+    item_ids: Iterable[int] = (),
     actor: Any,
     values: Mapping[int, ConsensusValue] | None = None,
+    locked: Sequence[QueueItem] | None = None,
 ) -> None:
     """Bring items in line with the labels that they have now; items are locked in the order of their ids.
 
@@ -64,12 +64,16 @@ def settle(
     and so does a rejected example. Gold items are left alone. The same twice changes nothing.
 
     `values` are what the queue's method says, where that was worked out for the whole queue before; items that got or
-    lost labels since then are left alone.
+    lost labels since then are left alone. `locked` are the items themselves, instead of their ids, where the caller holds
+    their locks already.
     """
+    if locked is not None:
+        _settle(queue, locked, actor, values)
+        return
     wanted = sorted(set(item_ids))
     for start in range(0, len(wanted), ITEMS_AT_ONCE):
         with transaction.atomic(savepoint=False):
-            _settle(queue, wanted[start : start + ITEMS_AT_ONCE], actor, values)
+            _settle(queue, lock_items(queue, wanted[start : start + ITEMS_AT_ONCE]), actor, values)
 
 
 def unadopt(
@@ -136,9 +140,9 @@ def _rest(queue: LabelingQueue, items: Sequence[QueueItem], *, still_open: Itera
 
 
 def _settle(
-    queue: LabelingQueue, item_ids: Sequence[int], actor: Any, values: Mapping[int, ConsensusValue] | None
+    queue: LabelingQueue, locked: Sequence[QueueItem], actor: Any, values: Mapping[int, ConsensusValue] | None
 ) -> None:
-    items = [item for item in lock_items(queue, item_ids) if not item.is_gold]
+    items = [item for item in locked if not item.is_gold]
     given = _labels_of([item.pk for item in items])
     method = queue.consensus_method
     if values is not None:

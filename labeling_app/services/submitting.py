@@ -328,7 +328,7 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     if item.state == QueueItem.State.GONE:
         item.state = QueueItem.State.OPEN
     if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):
-        settle(queue=queue, item_ids=[item.pk], actor=answer.labeler)
+        settle(queue=queue, locked=[item], actor=answer.labeler)
         with connection.cursor() as cursor:
             cursor.execute("SELECT state FROM labeling_app_queueitem WHERE id = %s", [item.pk])
             item.state = cursor.fetchone()[0]
