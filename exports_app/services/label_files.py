@@ -190,6 +190,11 @@ class _Import:
     def run(self, source: BinaryIO) -> LabelImport:
         self._stage_all(source)
         self._problems.stop_if_any()
+        if not self._tasks:
+            raise LabelFileRefused(
+                f"The file holds nothing: found no task in it, expected some of {self._tool.title}.",
+                hint="Export it once more from where it comes from.",
+            )
         missing = self._staged.match()
         added = self._add_examples() if missing and self._options.add_examples else 0
         for task in self._staged.unmatched():

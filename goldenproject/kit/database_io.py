@@ -8,9 +8,13 @@ from itertools import islice
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from goldenproject.kit.clock import random_uuid
+
+_ONLY_WHEN_TOLD = 2**31  # times that another statement of the connection must come before it is prepared too
 
 
 @contextmanager
@@ -25,6 +29,29 @@ def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.format = psycopg.pq.Format.BINARY
         yield cursor
+
+
+class _PreparingCursor(psycopg.Cursor[Any]):
+    """A cursor whose statements are parsed and planned once per connection; not where they are logged, for their text."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        return super().execute(query, params, prepare=not connection.queries_logged, **options)
+
+
+@contextmanager
+def prepared_cursor() -> Iterator[CursorWrapper]:
+    """Yield a cursor of Django's whose statements the server keeps prepared: for the few that every label goes through.
+
+    It binds on the server, so the types of parameters must be plain from the statement. Its queries are counted and
+    its errors are Django's like those of any cursor. What is prepared belongs to the connection and ends with it.
+    """
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    if raw.prepare_threshold is None and settings.GOLDEN_DB_PREPARE:
+        raw.prepare_threshold = _ONLY_WHEN_TOLD
+    with connection.wrap_database_errors, _PreparingCursor(raw) as cursor:
+        make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+        yield make(cursor)
 
 
 def copy_rows(statement: str, rows: Iterable[Sequence[Any]], types: Sequence[str]) -> int:

@@ -84,6 +84,8 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- the database -------------------------------------------------------------------------------------------------
 DATABASES = django_databases(BASE_DIR, os.environ)
+# statements that every label goes through are prepared; no: behind a pooler that gives each transaction another session
+GOLDEN_DB_PREPARE = environment.flag("GOLDEN_DB_PREPARE", default=True)
 
 # --- language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

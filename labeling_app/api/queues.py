@@ -224,7 +224,9 @@ class ProgressOut(serializers.Serializer):
 class ProgressView(QueueView):
     @operation("labeling_queues_progress", "How far a queue is", tag="labeling", answer=ProgressOut)
     def get(self, request: Request, queue: uuid.UUID) -> Response:
-        return Response(progress_of(self.queue).document())
+        progress = progress_of(self.queue)
+        exact = access.may(request.user, Action.REVIEW, self.queue.dataset)
+        return Response((progress if exact else progress.coarse()).document())
 
 
 class MembersBody(serializers.Serializer):

@@ -93,7 +93,7 @@ def pace(session: LabelingSession) -> dict[str, Any]:
     if session.queue_id is not None:
         # its fields are read only when the figures are worked out anew
         queue = LabelingQueue.from_db("default", ["id"], [session.queue_id])
-        progress = progress_of(queue)
+        progress = progress_of(queue).coarse()
     return {
         "mine": session.examples_labeled,
         "seconds": round(seconds, 1),

@@ -32,7 +32,6 @@ class TaskOut(serializers.Serializer):
     """An example that is held for you until `expires_at`. A heartbeat prolongs that."""
 
     lease = serializers.UUIDField()
-    item = serializers.IntegerField()
     example = serializers.UUIDField()
     external_id = serializers.CharField(allow_null=True)
     queue = serializers.UUIDField()

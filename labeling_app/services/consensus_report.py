@@ -8,9 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-
 from datasets_app.domain.canonical import canonical_text, loads_stored
+from goldenproject.kit.database_io import prepared_cursor
 from labeling_app.domain.answer_fields import AnswerField, Kind, deciding_fields, deciding_text
 from labeling_app.domain.consensus import (
     Average,
@@ -84,7 +83,7 @@ def consensus_of(
 def answers_of(*, queue: LabelingQueue, item_ids: Sequence[int]) -> dict[int, list[GivenAnswer]]:
     """Return the labels of these items, each item's in the order of their annotators; one query."""
     found: dict[int, list[GivenAnswer]] = defaultdict(list)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_LABELS_SQL, [list(item_ids), queue.pk])
         for item, annotator, value, confidence in cursor.fetchall():
             sure = None if confidence is None else float(confidence)

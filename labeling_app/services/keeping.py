@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from datasets_app.domain.canonical import loads_stored
+from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput
 from labeling_app.errors import UnknownLease
 from labeling_app.models import LabelingQueue, Lease, QueueItem
@@ -111,7 +112,7 @@ def locked_lease(lease_id: uuid.UUID, labeler: Any, *, to: str, or_active: bool 
 
 def _locked(which: str, value: Any, labeler: Any, to: str) -> HeldLease | None:
     me = labeler.pk
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_LOCK.format(which=which), [str(me), to, me, me, me, value, me])
         row = cursor.fetchone()
     if row is None:

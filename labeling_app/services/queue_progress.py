@@ -49,6 +49,18 @@ class QueueProgress:
     def document(self) -> dict[str, int]:
         return asdict(self)
 
+    def coarse(self) -> QueueProgress:
+        """Return figures for labelers, rounded down to steps of 5 or more until all labels are there.
+
+        Exact ones would stand still after a hidden check and so tell which examples are checks.
+        """
+        if self.labels >= self.labels_wanted:
+            return self
+        step = max(5, self.labels_wanted // 100)
+        counts = self.document()
+        exact = {name: counts.pop(name) for name in ("items", "gone", "labels_wanted")}
+        return QueueProgress(**exact, **{name: count - count % step for name, count in counts.items()})
+
 
 @dataclass(frozen=True)
 class _Kept:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from django.db import connection
 
+from goldenproject.kit.database_io import prepared_cursor
 from labeling_app.models import Consensus, LabelHistory
 
 _CONSENSUSES = """
@@ -97,13 +97,13 @@ def write_log(rows: Iterable[LabelHistory]) -> None:
 def write_item_states(states: Mapping[int, str]) -> None:
     """Set the states of items, by id; those that have theirs already are not written."""
     if states:
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(_STATES, [list(states), [str(state) for state in states.values()]])
 
 
 def _insert(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
 
 

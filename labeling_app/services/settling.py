@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from datasets_app.services.curation.adopting import working_answers
 from goldenproject.kit.clock import now
+from goldenproject.kit.database_io import prepared_cursor
 from labeling_app.domain.consensus import ConsensusValue
 from labeling_app.domain.settlement import verdict
 from labeling_app.models import Consensus, LabelingQueue, QueueItem, Review
@@ -196,7 +197,7 @@ def _newest_reviews(item_ids: Sequence[int]) -> dict[int, Review]:
 
 
 def _labels_of(item_ids: Sequence[int]) -> dict[int, GivenLabels]:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_LABELS, [list(item_ids)])
         return {
             item: GivenLabels(count, newest, first, frozenset(bytes(one) for one in inputs), has, reviewed)

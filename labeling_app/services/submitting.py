@@ -11,12 +11,13 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from datasets_app.domain.canonical import canonical_bytes, content_hash
 from datasets_app.errors import SchemaViolation
 from datasets_app.models import Example
 from goldenproject.kit.clock import now
+from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput, Forbidden, GoldenError
 from goldenproject.kit.retries import retried
 from labeling_app.domain.answers import same
@@ -317,7 +318,7 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     gold = None
     if held.lease.is_gold_check:
         gold = judge(queue=queue, item_id=item.pk, labeler=answer.labeler, value=answer.value)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_STORE, _parameters(held, answer, at, gold))
         label, is_change = cursor.fetchone()
     item.label_count += not is_change
@@ -329,7 +330,7 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
         item.state = QueueItem.State.OPEN
     if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):
         settle(queue=queue, locked=[item], actor=answer.labeler)
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute("SELECT state FROM labeling_app_queueitem WHERE id = %s", [item.pk])
             item.state = cursor.fetchone()[0]
     label_submitted.send(

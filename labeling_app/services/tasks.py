@@ -88,10 +88,12 @@ class Task:
         return self.shown.content_hash.hex()
 
     def document(self) -> dict[str, Any]:
-        """Return the task as plain JSON, as the API gives it."""
+        """Return the task as plain JSON, as the API gives it.
+
+        Without the number of the item: in a queue in sequence it would tell which examples are hidden checks.
+        """
         return {
             "lease": str(self.lease),
-            "item": self.item,
             "example": str(self.shown.example),
             "external_id": self.shown.external_id,
             "queue": str(self.queue),

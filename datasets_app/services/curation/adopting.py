@@ -23,6 +23,7 @@ from datasets_app.models import Branch, ExampleType, ValidationStatus
 from datasets_app.services.curation.types import violation_message
 from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting, known_person
+from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput
 
 _COLUMNS = """
@@ -107,7 +108,7 @@ class Adopted:
 
 def working_answers(branch: Branch, example_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, WorkingAnswer]:
     """Return what the rows of the working copy hold now, by example; those without a row are left out."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_ROWS, [branch.pk, list(example_ids)])
         return {row[0]: _read(row) for row in cursor}
 
@@ -117,7 +118,7 @@ def answers_at(moments: Iterable[tuple[WorkingAnswer, datetime]]) -> dict[uuid.U
     wanted = list(moments)
     if not wanted:
         return {}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_ROWS_AT, [[row.pk for row, _ in wanted], [at for _, at in wanted]])
         return {row[0]: _read(row) for row in cursor if row[-1] != "-"}
 
@@ -160,7 +161,7 @@ def adopt_outputs(
 def _write(branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: str) -> frozenset[uuid.UUID]:
     """Write what may be written; return which examples that were."""
     person = known_person(actor)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _ADOPT,
             [
@@ -187,7 +188,7 @@ def _write(branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: st
 
 
 def _still_there(branch: Branch, example_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_STILL_THERE, [branch.pk, list(example_ids)])
         return frozenset(row[0] for row in cursor)
 

@@ -30,7 +30,7 @@ const clock = makeClock();
 const find = makeFind({ place: at("lc-find"), area: () => at("lc-view") });
 const habits = makeHabits({ person: config.person, queueId: config.queue, pick: at("lc-pick"), side: at("lc-instructions") });
 const durations = [];
-const work = new Map(); // item → {ms, banner} of examples that were set aside or came back
+const work = new Map(); // example → {ms, banner} of examples that were set aside or came back
 const answers = makeAnswers({ queueId: config.queue, request });
 
 let form = null;
@@ -72,7 +72,7 @@ function next() {
 
 function setAside() {
   if (!shown || !queue.waiting().some((task) => task.lease === shown.lease)) return;
-  work.set(shown.item, { ...work.get(shown.item), ms: clock.read() });
+  work.set(shown.example, { ...work.get(shown.example), ms: clock.read() });
 }
 
 async function show(task) {
@@ -89,7 +89,7 @@ async function show(task) {
   at("lc-main").hidden = false;
   at("lc-state").hidden = true;
   at("lc-name").textContent = nameOf(task);
-  const { changes } = work.get(task.item) || {};
+  const { changes } = work.get(task.example) || {};
   at("lc-view").replaceChildren(...(changes ? [changes()] : []), drawExample(task.input, shape.input_view));
   at("lc-view").scrollTop = 0;
   at("lc-answer-scroll").scrollTop = 0;
@@ -103,9 +103,9 @@ async function show(task) {
   // away from the box of the example before, so that the next key is a key and not a letter in it
   if (!document.querySelector("dialog[open]") && !at("lc-find").contains(document.activeElement)) at("lc-answer").focus({ preventScroll: true });
   form.begin();
-  const { violations } = work.get(task.item) || {};
+  const { violations } = work.get(task.example) || {};
   if (violations) form.tellServer(violations);
-  clock.start((work.get(task.item) || {}).ms || 0);
+  clock.start((work.get(task.example) || {}).ms || 0);
   return undefined;
 }
 
@@ -122,11 +122,11 @@ function fill(task) {
   const start = begun || task.mine || (task.current === null ? {} : { value: task.current });
   const value = start.value === null ? undefined : start.value;
   form.fill({ value, confidence: start.confidence ?? null, notes: start.notes || "" });
-  if (begun && !task.mine && !(work.get(task.item) || {}).banner) at("lc-draft").textContent = "Your draft is back";
+  if (begun && !task.mine && !(work.get(task.example) || {}).banner) at("lc-draft").textContent = "Your draft is back";
 }
 
 function drawBanner(task) {
-  const banner = (work.get(task.item) || {}).banner;
+  const banner = (work.get(task.example) || {}).banner;
   at("lc-banner").replaceChildren(...notes(config.session_type, task), ...(banner ? [banner()] : []));
 }
 
@@ -207,9 +207,9 @@ function leave(task, kind, body, delayMs = 0) {
   const input = JSON.stringify(task.input).length < 20000 ? task.input : undefined;
   answers.add(task, key, kind, body);
   drafts.drop(task);
-  work.delete(task.item);
+  work.delete(task.example);
   queue.advance();
-  outbox.add({ key, queue: config.queue, session: queue.session(), lease: task.lease, item: task.item, kind, body, what: nameOf(task), input }, delayMs);
+  outbox.add({ key, queue: config.queue, session: queue.session(), lease: task.lease, example: task.example, kind, body, what: nameOf(task), input }, delayMs);
   next();
   if (!queue.current()) queue.fill();
 }
@@ -218,7 +218,7 @@ function flag() {
   if (!shown) return;
   const task = shown;
   askFlag((comment) => {
-    outbox.add({ key: uuid(), queue: config.queue, lease: task.lease, item: task.item, kind: "flag", body: { comment }, what: nameOf(task) });
+    outbox.add({ key: uuid(), queue: config.queue, lease: task.lease, example: task.example, kind: "flag", body: { comment }, what: nameOf(task) });
     announce("Flagged");
     toast(at("lc-toast"), "Flagged: a reviewer will see your comment");
   });
@@ -273,8 +273,8 @@ async function takeBack(answer) {
 /** An answer that was not stored comes back into the form, with its example. */
 async function bringBack(record, task, { input, content_hash: hash, banner, changes, put = queue.putFirst } = {}) {
   const { value, confidence, notes } = record.body;
-  if (value !== undefined) drafts.keep({ item: record.item, lease: record.lease }, { value, confidence, notes });
-  work.set(record.item, { ms: record.body.duration_ms || 0, banner, changes });
+  if (value !== undefined) drafts.keep({ queue: record.queue, example: record.example, lease: record.lease }, { value, confidence, notes });
+  work.set(record.example, { ms: record.body.duration_ms || 0, banner, changes });
   if (task) put({ ...task, input: input ?? task.input, content_hash: hash ?? task.content_hash, mine: null });
   else if (!(await queue.recover(record.lease, put))) queue.fill();
 }
@@ -334,7 +334,7 @@ async function trouble(record) {
   } else {
     const violations = error.details.violations || [];
     await bringBack(record, task, { put: queue.putNext, banner: refusedBanner });
-    work.get(record.item).violations = violations;
+    work.get(record.example).violations = violations;
     if (form && shown && shown.lease === record.lease) form.tellServer(violations);
   }
   toast(at("lc-toast"), shown && shown.lease !== record.lease ? `${record.what} comes back next: it is not stored yet` : `Not stored yet: ${record.what}`);

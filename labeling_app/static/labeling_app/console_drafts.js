@@ -8,10 +8,11 @@ const KEPT_MS = 14 * 24 * 3600 * 1000;
 /** `send(lease, draft, keepalive)` stores a draft on the server; it may fail, the browser's copy is there. */
 export function makeDrafts({ person, send, listener }) {
   const shelf = makeShelf(`golden-labeling.${person}.draft.`);
+  const name = (task) => `${task.queue}.${task.example}`;
   let pending = null;
   let timer = null;
 
-  for (const [name, draft] of shelf.all()) if (Date.now() - draft.at > KEPT_MS) shelf.drop(name);
+  for (const [kept, draft] of shelf.all()) if (Date.now() - draft.at > KEPT_MS) shelf.drop(kept);
 
   function flush(keepalive = false) {
     clearTimeout(timer);
@@ -28,7 +29,7 @@ export function makeDrafts({ person, send, listener }) {
   return {
     /** Keep what the form holds: {value, confidence, notes}. */
     keep(task, draft) {
-      shelf.put(task.item, { ...draft, at: Date.now() });
+      shelf.put(name(task), { ...draft, at: Date.now() });
       if (pending && pending.task.lease !== task.lease) flush();
       pending = { task, draft };
       clearTimeout(timer);
@@ -38,7 +39,7 @@ export function makeDrafts({ person, send, listener }) {
 
     /** The draft of an example: the browser's own, or else the server's. */
     of(task) {
-      return shelf.get(task.item) || task.draft || null;
+      return shelf.get(name(task)) || task.draft || null;
     },
 
     /** The example was answered. */
@@ -47,7 +48,7 @@ export function makeDrafts({ person, send, listener }) {
         clearTimeout(timer);
         pending = null;
       }
-      shelf.drop(task.item);
+      shelf.drop(name(task));
     },
 
     flush,

@@ -65,9 +65,10 @@ export function makeOutbox({ person, request, extra, listener }) {
   };
 
   /** The example of an answer that waits was given out anew: the answer is for that lease. Tells whether there is one. */
-  outbox.rebind = (item, lease) => {
-    const record = outbox.waiting().find((one) => one.item === item && one.kind !== "flag");
-    if (record && sending !== record.key) shelf.put(record.key, { ...record, lease });
+  outbox.rebind = (task) => {
+    const isOfTask = (one) => one.queue === task.queue && one.example === task.example && one.kind !== "flag";
+    const record = outbox.waiting().find(isOfTask);
+    if (record && sending !== record.key) shelf.put(record.key, { ...record, lease: task.lease });
     return Boolean(record);
   };
 

@@ -9,7 +9,7 @@ const FAST_PER_HOUR = 240;
 const ENDED = ["session_ended", "unknown_session"];
 
 /**
- * `answered()` gives the leases whose answers are not sent yet; `rebind(item, lease)` gives such an answer a new lease and
+ * `answered()` gives the leases whose answers are not sent yet; `rebind(task)` gives such an answer a new lease and
  * tells whether there is one; `changed(what)` is called when tasks came ("tasks") or
  * when it is known why there are none ("empty").
  */
@@ -53,9 +53,9 @@ export function makeQueue({ queueId, person, sessionType, leaseS, request, answe
 
   /** Whether an example is in hand, or answered, under a lease that ended: then the new lease takes its place. */
   function isKnown(task) {
-    const inHand = tasks.find((one) => one.item === task.item);
+    const inHand = tasks.find((one) => one.example === task.example);
     if (inHand) Object.assign(inHand, { lease: task.lease, expires_at: task.expires_at });
-    return Boolean(inHand) || rebind(task.item, task.lease);
+    return Boolean(inHand) || rebind(task);
   }
 
   function keepOrder() {

@@ -36,11 +36,11 @@ def test_load_demo_labels__first_answers__are_adopted_or_reviewed() -> None:
     labeler = get_user_model().objects.create_superuser("admin")
     session = start_session(labeler=labeler, queue=queue)
     while tasks := next_examples(session=session):
-        document = tasks[0].document()
-        label = Label.objects.filter(item=document["item"]).values_list("value", flat=True).first()
+        task = tasks[0]
+        label = Label.objects.filter(item=task.item).values_list("value", flat=True).first()
         said = label["label"] if label else TOPICS[0]
-        other = said if document["item"] % 3 else TOPICS[(TOPICS.index(said) + 1) % len(TOPICS)]
-        submit_label(lease_id=document["lease"], labeler=labeler, value={"label": other})
+        other = said if task.item % 3 else TOPICS[(TOPICS.index(said) + 1) % len(TOPICS)]
+        submit_label(lease_id=task.lease, labeler=labeler, value={"label": other})
     states = set(QueueItem.objects.filter(queue=queue, is_gold=False).values_list("state", flat=True))
     assert states == {"adopted", "review"}
 

@@ -95,6 +95,11 @@ def test_import__several_annotators__are_kept_settled_and_count(
     assert [t.shown.external_id for t in take(queue, labelers[0], 2)] == ["t3", "t4"]
 
 
+def test_import__nothing_in_the_file__is_told(queue_factory: Make) -> None:
+    with pytest.raises(LabelFileRefused, match=r"^The file holds nothing: found no task in it"):
+        bring(queue_factory(), [])
+
+
 def test_import__the_same_file_twice__adds_nothing(queue_factory: Make) -> None:
     queue = queue_factory(overlap=2)
     tasks = [task("question 1", ("guest", "a")), task("question 2", ("guest", "b"))]

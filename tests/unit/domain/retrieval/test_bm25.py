@@ -134,9 +134,11 @@ def test_top__any_cut_into_segments_with_old_copies__as_the_formula(
                 cut[other][number] = ["a", "z"]
                 gone[other].add(number)
     segments = [packed(part) for part in cut]
-    assert found(query, segments, gone) == [(n, pytest.approx(score)) for n, score in by_hand(query, texts)]
+    top = found(query, segments, gone, limit=30)
+    assert dict(top) == {n: pytest.approx(score) for n, score in by_hand(query, texts, limit=30)}
+    assert [score for _, score in top] == sorted((score for _, score in top), reverse=True)
     # and exactly the scores of one fresh segment, to the last bit
-    assert found(query, segments, gone) == found(query, [packed(texts)])
+    assert top == found(query, [packed(texts)], limit=30)
 
 
 @settings(deadline=None, max_examples=50)
