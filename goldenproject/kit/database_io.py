@@ -51,7 +51,7 @@ def prepared_cursor() -> Iterator[CursorWrapper]:
         raw.prepare_threshold = _ONLY_WHEN_TOLD
     with connection.wrap_database_errors, _PreparingCursor(raw) as cursor:
         make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-        yield make(cursor)
+        yield make(cursor)  # type: ignore[arg-type]
 
 
 def copy_rows(statement: str, rows: Iterable[Sequence[Any]], types: Sequence[str]) -> int:
