@@ -181,12 +181,14 @@ def test_bulk__learned_queue__shows_suggestions_and_puts_errors_to_review(
     queue = make_queue("bank-learned", order="least_confident")
     curator = make_person("curator", "curator")
     run_waiting_jobs()
+    mistaken = set()
     for kind in _SAYINGS:
         known = Example.objects.filter(branch=queue.branch, identity__external_id__startswith=kind)
         ids = list(known.order_by("ordinal").values_list("identity", flat=True)[:12])
         label_in_bulk(queue=queue, example_ids=ids[:11], value={"label": kind}, actor=curator)
         wrong = "change_pin" if kind != "change_pin" else "lost_card"
         label_in_bulk(queue=queue, example_ids=ids[11:], value={"label": wrong}, actor=curator)
+        mistaken.update(ids[11:])
     assert reorder_queue(queue=queue).used == "least_confident"
     one = visitor("bulk-learned")
     page = one.page
@@ -203,7 +205,8 @@ def test_bulk__learned_queue__shows_suggestions_and_puts_errors_to_review(
     page.reload()
     expect(page.get_by_role("link", name="new for review")).to_be_visible()
     found = Review.objects.filter(queue=queue, reason="label_error")
-    assert found.count() == 3 and find_label_errors(queue=queue, actor=None).opened == 0
+    assert mistaken <= set(found.values_list("item__example", flat=True))
+    assert find_label_errors(queue=queue, actor=None).opened == 0
     page.set_viewport_size({"width": 820, "height": 1180})
     one.go(
         f"/admin/label/{queue.pk}/bulk/?like={Example.objects.filter(branch=queue.branch).first().identity_id}&all=1"
