@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db import connection
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from datasets_app.api.base import GoldenView
 from datasets_app.domain.roles import Action, scopes_allow
 from datasets_app.services import access
+from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput, Forbidden, NotFound
 from labeling_app.errors import UnknownQueue
 from labeling_app.models import LabelingQueue, LabelingSession
@@ -115,7 +115,7 @@ def session_of_lease(user: Any, lease: uuid.UUID) -> LabelingSession:
 
 
 def _session(statement: str, user: Any, key: uuid.UUID) -> LabelingSession:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, [key, user.pk])
         found = cursor.fetchone()
     if found is None:

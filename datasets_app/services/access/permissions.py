@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
-from django.db import connection
 from django.db.models import QuerySet
 
 from datasets_app.domain.roles import ALLOWED, Action, Role, roles_that_may, scopes_allow
 from datasets_app.models import Dataset
+from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import Forbidden
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
@@ -48,7 +48,7 @@ def _roles_of(user: Any) -> tuple[Role | None, dict[Any, Role]]:
 
 
 def _rows(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())
 
