@@ -93,6 +93,7 @@ def test_restore__of_a_wrong_folder__ends_with_an_error_and_exit_code_1(
     assert "there is no such folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_restore__counts_that_differ__restores_reports_and_ends_with_exit_code_2(
     committed_db: str, tmp_path: Path
 ) -> None:

@@ -252,6 +252,7 @@ def test_restore__embedding_model_that_does_not_answer__is_a_finding_and_strict_
     assert Chunk.objects.count() == 2
 
 
+@pytest.mark.slow
 def test_golden_restore__without_embeddings__ends_with_exit_code_2(committed_db: str, tmp_path: Path) -> None:
     folder = written(tmp_path, [document(0)])
     done = manage("golden_restore", str(folder), "--no-embeddings", database=committed_db)
@@ -259,6 +260,7 @@ def test_golden_restore__without_embeddings__ends_with_exit_code_2(committed_db:
     assert "Error: chunk without an embedding of minilm: " in done.stdout
 
 
+@pytest.mark.slow
 def test_golden_restore__a_url_that_breaks_the_contract__restores_and_ends_with_exit_code_2(
     committed_db: str, tmp_path: Path
 ) -> None:

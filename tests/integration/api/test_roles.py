@@ -199,9 +199,21 @@ def _expected(rule: Action | str | None, role: Role | None, *, in_dataset: bool)
     return {404} if in_dataset and Action.VIEW not in allowed else {403}
 
 
+# each walks every address, which takes seconds: those at the borders are always run, the others with the slow tests
 @pytest.mark.parametrize(
     ("role", "how"),
-    [*((role, "everywhere") for role in (None, *Role)), (Role.LABELER, "member"), (Role.CURATOR, "member")],
+    [
+        (None, "everywhere"),
+        (Role.LABELER, "member"),
+        (Role.REVIEWER, "everywhere"),
+        *(
+            pytest.param(role, how, marks=pytest.mark.slow)
+            for role, how in (
+                *((role, "everywhere") for role in Role if role != Role.REVIEWER),
+                (Role.CURATOR, "member"),
+            )
+        ),
+    ],
 )
 def test_every_address__with_a_role__allows_what_the_table_says(
     api_of: Any, person: Any, first: DatasetCommit, role: Role | None, how: str
@@ -245,7 +257,10 @@ def test_every_address__anonymous__is_401_but_for_the_open_ones(first: DatasetCo
                 assert answer["WWW-Authenticate"] == "Token"
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(
+    "scope",
+    [scope if scope == "read" else pytest.param(scope, marks=pytest.mark.slow) for scope in SCOPES],
+)
 def test_every_address__administrator_with_one_scope__is_bounded_by_it(
     api_of: Any, first: DatasetCommit, scope: str
 ) -> None:

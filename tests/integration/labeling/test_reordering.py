@@ -93,6 +93,7 @@ def test_reorder_queue__least_confident__what_is_doubtful_comes_first(
     assert order[31:] == [f"t{n}" for n in range(1, 11)]
 
 
+@pytest.mark.slow
 def test_reorder_queue__least_confident__suggests_what_it_is_sure_of(
     queue_factory: Make, groups: Groups, model: EmbeddingModel, person: Make
 ) -> None:

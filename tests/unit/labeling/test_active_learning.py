@@ -98,6 +98,7 @@ def test_drawn_apart__twins_in_a_row__are_separated() -> None:
     assert drawn_apart(order[:0], vectors[:0]).tolist() == []
 
 
+@pytest.mark.slow
 def test_least_confident_first__as_many_labels_as_at_random__gives_the_better_classifier() -> None:
     """20 labels to begin with, then 20 at a time to 200; accuracy on unseen examples, mean of three seeds.
 
