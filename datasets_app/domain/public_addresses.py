@@ -71,3 +71,18 @@ def why_not_public(ip: Address | str) -> str:
         if address not in _GLOBAL_UNICAST:
             return "outside of global unicast"
     return "" if address.is_global else "not global"
+
+
+def first_not_public(ips: list[str]) -> tuple[str, str] | None:
+    """Return the first of a host's addresses that is not public, with why; None when all are.
+
+    One private address among public ones is how a name is made to lead inside: whoever gets one here asks none of them.
+    """
+    for ip in ips:
+        try:
+            reason = why_not_public(ip)
+        except ValueError:
+            reason = "no IP address"
+        if reason:
+            return ip, reason
+    return None

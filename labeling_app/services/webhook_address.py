@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from datasets_app.domain.public_addresses import why_not_public
+from datasets_app.domain.public_addresses import first_not_public
 from datasets_app.domain.url_contract import UrlRules, UrlTrouble, WebAddress, violation, web_address
 from goldenproject.kit.errors import BadInput
 
@@ -48,19 +48,12 @@ def is_private_host(address: WebAddress) -> bool:
 
 
 def checked_ips(address: WebAddress, found: list[str]) -> list[str]:
-    """Return the addresses of the host when all of them may be asked. Raises WebhookAddressRefused.
-
-    One private address among public ones is how a name is made to lead inside, so then none of them is asked.
-    """
+    """Return the addresses of the host when all of them may be asked. Raises WebhookAddressRefused."""
     if is_private_host(address):
         return found
-    for ip in found:
-        try:
-            reason = why_not_public(ip)
-        except ValueError:
-            reason = "no IP address"
-        if reason:
-            raise _refused(address.url, f"its host's address {ip} is not public ({reason})")
+    if refused := first_not_public(found):
+        ip, reason = refused
+        raise _refused(address.url, f"its host's address {ip} is not public ({reason})")
     return found
 
 

@@ -10,17 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
-import io
-import socket
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.crypto import salted_hmac
 
 from datasets_app.domain.url_contract import WebAddress
-from datasets_app.services.corpus.fetching import Network
+from goldenproject.kit.outgoing import CountedSocket, Deadline, Network, connected
 from labeling_app.models import Webhook
 from labeling_app.services.webhook_address import WebhookAddressRefused, allowed_address, checked_ips
 
@@ -79,7 +74,7 @@ def send(
     """POST `message` and return what the other side said; whatever goes wrong is told in the outcome, not raised."""
     try:
         address = allowed_address(webhook.url)
-        exchange = _Exchange(address, network or Network(), time.monotonic() + deadline_s)
+        exchange = _Exchange(address, network or Network(), Deadline(deadline_s))
         return exchange.post(_head(webhook, address, message, moment_s), message.body)
     except WebhookAddressRefused as error:
         return Outcome(None, str(error))
@@ -108,24 +103,37 @@ def _head(webhook: Webhook, address: WebAddress, message: Message, moment_s: int
 class _Exchange:
     """One request and the beginning of its answer, within a deadline."""
 
-    def __init__(self, address: WebAddress, network: Network, deadline: float) -> None:
+    def __init__(self, address: WebAddress, network: Network, deadline: Deadline) -> None:
         self._address = address
         self._network = network
         self._deadline = deadline
 
     def post(self, head: bytes, body: bytes) -> Outcome:
-        connected = self._connected()
+        raw = connected(
+            self._address.host,
+            self._address.port,
+            tls=self._address.scheme == "https",
+            network=self._network,
+            deadline=self._deadline,
+            checked=lambda ips: checked_ips(self._address, ips),
+            connect_s=_CONNECT_S,
+        )
         try:
-            connected.settimeout(self._left())
-            connected.sendall(head + body)
-            wire = _Wire(connected, self._left)
+            raw.settimeout(self._deadline.left())
+            raw.sendall(head + body)
+            wire = CountedSocket(
+                raw,
+                self._deadline,
+                _MAX_HEADER_BYTES,
+                f"the answer's head is more than {_MAX_HEADER_BYTES} bytes",
+            )
             response = http.client.HTTPResponse(wire, method="POST")  # type: ignore[arg-type]
             response.begin()
             if 200 <= response.status < 300:
                 return Outcome(response.status)
             return Outcome(response.status, self._told(response))
         finally:
-            connected.close()
+            raw.close()
 
     def _told(self, response: http.client.HTTPResponse) -> str:
         """Return the status in words with the beginning of what was answered."""
@@ -135,56 +143,3 @@ class _Exchange:
             text = ""
         plain = "".join(character if character.isprintable() else " " for character in text)
         return f"{response.status} {response.reason[:80]}: {' '.join(plain.split())}".rstrip(": ")
-
-    def _connected(self) -> socket.socket:
-        host, port = self._address.host, self._address.port
-        failure: OSError | None = None
-        for ip in checked_ips(self._address, self._network.resolve(host, port, self._left())):
-            try:
-                raw = self._network.connect(ip, port, min(self._left(), _CONNECT_S))
-            except OSError as error:
-                failure = error
-                continue
-            return self._secured(raw, host)
-        raise failure or OSError(f"the host {host} has no address")
-
-    def _secured(self, raw: socket.socket, host: str) -> socket.socket:
-        if self._address.scheme != "https":
-            return raw
-        raw.settimeout(self._left())
-        try:
-            return self._network.tls().wrap_socket(raw, server_hostname=host)
-        except BaseException:
-            raw.close()
-            raise
-
-    def _left(self) -> float:
-        """Seconds until the deadline. Raises TimeoutError when it has passed."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-class _Wire(io.RawIOBase):
-    """A socket as a file whose every read keeps the deadline, and which gives no more than is read of an answer."""
-
-    def __init__(self, connected: socket.socket, left: Callable[[], float]) -> None:
-        self._connected = connected
-        self._left = left
-        self._allowed = _MAX_HEADER_BYTES
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """What http.client asks of a socket."""
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self._allowed <= 0:
-            raise http.client.HTTPException(f"the answer's head is more than {_MAX_HEADER_BYTES} bytes")
-        self._connected.settimeout(self._left())
-        count = self._connected.recv_into(memoryview(buffer)[: self._allowed])
-        self._allowed -= count
-        return count

@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import io
-import queue
 import socket
-import ssl
-import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from datasets_app.domain.public_addresses import why_not_public
+from datasets_app.domain.public_addresses import first_not_public
 from datasets_app.domain.url_contract import UrlRules, UrlTrouble, WebAddress, violation, web_address
 from datasets_app.domain.visible_text import decoded, visible_text
 from datasets_app.errors import SourceRefused, SourceUnreachable
+from goldenproject.kit.outgoing import CountedSocket, Deadline, Network, TooManyBytes, connected
 
 USER_AGENT = "golden-datasets source check"
 _NO_PATTERNS = UrlRules(())  # whether a URL looks like a placeholder does not matter for fetching
@@ -48,21 +43,6 @@ class FetchLimits:
     max_body_bytes: int = 20 * 1024 * 1024
     """Of the body as it is sent, and again of what it unfolds to."""
     ports: frozenset[int] = frozenset({80, 443})
-
-
-Resolve = Callable[[str, int, float], list[str]]
-"""(host, port, timeout in s) → its IP addresses."""
-Connect = Callable[[str, int, float], socket.socket]
-"""(IP address, port, timeout in s) → a connected socket."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """How hosts are resolved and reached. Tests give their own; what is checked in between stays the same."""
-
-    resolve: Resolve = field(default_factory=lambda: _resolve)
-    connect: Connect = field(default_factory=lambda: _connect)
-    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
 
 
 @dataclass(frozen=True)
@@ -98,7 +78,7 @@ def fetch_source(
     """
     limits = limits or configured_limits()
     network = network or Network()
-    deadline = time.monotonic() + limits.deadline_s
+    deadline = Deadline(limits.deadline_s)
     current = _allowed(url, limits)
     for _ in range(limits.max_redirects + 1):
         with _Exchange(current, limits, network, deadline) as exchange:
@@ -140,7 +120,9 @@ def _allowed(url: str, limits: FetchLimits) -> WebAddress:
 class _Exchange:
     """One request and its answer, to one checked address. A context: it closes the connection."""
 
-    def __init__(self, address: WebAddress, limits: FetchLimits, network: Network, deadline: float) -> None:
+    def __init__(
+        self, address: WebAddress, limits: FetchLimits, network: Network, deadline: Deadline
+    ) -> None:
         self._address = address
         self._limits = limits
         self._network = network
@@ -192,39 +174,31 @@ class _Exchange:
     def _telling(self) -> _Telling:
         return _Telling(self._address.url, self._limits.deadline_s)
 
-    def _left(self) -> float:
-        """Seconds until the deadline. Raises TimeoutError when it has passed."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
     def _connected(self) -> socket.socket:
-        """Return a socket to an address of the host that was checked; of several, the first that answers."""
-        host, port = self._address.host, self._address.port
-        failure: OSError | None = None
-        for ip in _checked(self._network.resolve(host, port, self._left()), host):
-            try:
-                raw = self._network.connect(ip, port, min(self._left(), _CONNECT_S))
-            except OSError as error:
-                failure = error
-                continue
-            self._socket = raw
-            if self._address.scheme == "https":
-                raw.settimeout(self._left())
-                self._socket = self._network.tls().wrap_socket(raw, server_hostname=host)
-            return self._socket
-        raise failure or OSError(f"the host {host} has no address")
+        """Return a socket to an address of the host that was checked."""
+        host = self._address.host
+        self._socket = connected(
+            host,
+            self._address.port,
+            tls=self._address.scheme == "https",
+            network=self._network,
+            deadline=self._deadline,
+            checked=lambda ips: _checked(ips, host),
+            connect_s=_CONNECT_S,
+        )
+        return self._socket
 
-    def _send(self, connected: socket.socket) -> None:
+    def _send(self, raw: socket.socket) -> None:
         request = (
             f"GET {self._address.target} HTTP/1.1\r\nHost: {self._address.authority}\r\n"
             f"User-Agent: {USER_AGENT}\r\nAccept: text/html,*/*;q=0.5\r\nAccept-Encoding: gzip, deflate\r\n"
             "Connection: close\r\n\r\n"
         )
-        connected.settimeout(self._left())
-        connected.sendall(request.encode("ascii"))
-        self._wire = _Wire(connected, self._left, self._limits.max_header_bytes)
+        raw.settimeout(self._deadline.left())
+        raw.sendall(request.encode("ascii"))
+        self._wire = CountedSocket(
+            raw, self._deadline, self._limits.max_header_bytes, "it sends more bytes than are read"
+        )
         self._response = http.client.HTTPResponse(self._wire, method="GET")  # type: ignore[arg-type]
         self._response.begin()
         self._wire.allow(self._limits.max_body_bytes + _BLOCK)
@@ -236,7 +210,7 @@ class _Exchange:
         for part in _unfolded(iter(lambda: self._response.read(_BLOCK), b""), encoding):
             size += len(part)
             if size > self._limits.max_body_bytes:
-                raise _TooLarge(f"its body is more than {self._limits.max_body_bytes} bytes")
+                raise TooManyBytes(f"its body is more than {self._limits.max_body_bytes} bytes")
             yield part
         if self._response.length:  # http.client is silent about this when it reads in parts
             raise http.client.IncompleteRead(b"", self._response.length)
@@ -247,20 +221,12 @@ def _checked(addresses: list[str], host: str) -> list[str]:
 
     One private address among public ones is how a name is made to lead inside, so then none of them is asked.
     """
-    for ip in addresses:
-        try:
-            reason = why_not_public(ip)
-        except ValueError:
-            reason = "no IP address"
-        if reason:
-            raise SourceRefused(
-                f"{host} is not fetched: its address {ip} is not public ({reason}).", reason=reason
-            )
+    if found := first_not_public(addresses):
+        ip, reason = found
+        raise SourceRefused(
+            f"{host} is not fetched: its address {ip} is not public ({reason}).", reason=reason
+        )
     return addresses
-
-
-class _TooLarge(Exception):
-    """The answer costs more than the limits allow."""
 
 
 class _Unfolding(Exception):
@@ -280,36 +246,9 @@ class _Telling:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, TimeoutError):
             raise SourceUnreachable(f"{self._url}: no answer within {self._deadline_s:g} s.") from error
-        if isinstance(error, OSError | http.client.HTTPException | _TooLarge | _Unfolding | ValueError):
+        if isinstance(error, OSError | http.client.HTTPException | _Unfolding | ValueError):
             cause = str(error) or type(error).__name__
             raise SourceUnreachable(f"{self._url}: {cause[:300]}.") from error
-
-
-class _Wire(io.RawIOBase):
-    """A socket as a file whose every read keeps the deadline and whose bytes are counted."""
-
-    def __init__(self, connected: socket.socket, left: Callable[[], float], allowed: int) -> None:
-        self._connected = connected
-        self._left = left
-        self._allowed = allowed
-
-    def allow(self, more: int) -> None:
-        self._allowed = more
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """What http.client asks of a socket."""
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self._allowed <= 0:
-            raise _TooLarge("it sends more bytes than are read")
-        self._connected.settimeout(self._left())
-        count = self._connected.recv_into(memoryview(buffer)[: self._allowed])
-        self._allowed -= count
-        return count
 
 
 def _unfolded(parts: Iterator[bytes], encoding: str) -> Iterator[bytes]:
@@ -340,31 +279,3 @@ def _unfolded(parts: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         raise _Unfolding(f"its body is no {encoding}") from error
     if began and not unfold.eof:
         raise _Unfolding("its body ends too early")
-
-
-def _resolve(host: str, port: int, timeout_s: float) -> list[str]:
-    """Ask the system for the addresses of `host`. It knows no time-out, so a thread asks and may be left behind."""
-    answers: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
-        except OSError as error:
-            answers.put(error)
-        except UnicodeError as error:  # a label that the system's IDNA does not take
-            answers.put(OSError(str(error)))
-
-    threading.Thread(target=ask, daemon=True, name=f"resolve {host}").start()
-    try:
-        answer = answers.get(timeout=timeout_s)
-    except queue.Empty as error:
-        raise TimeoutError from error
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
-
-
-def _connect(ip: str, port: int, timeout_s: float) -> socket.socket:
-    """Connect to the address itself: a literal is not looked up again."""
-    return socket.create_connection((ip, port), timeout=timeout_s)

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from datasets_app.errors import SourceRefused, SourceUnreachable
-from datasets_app.services.corpus.fetching import FetchLimits, Network, fetch_source
+from datasets_app.services.corpus.fetching import FetchLimits, fetch_source
 from goldenproject.kit.clock import now
+from goldenproject.kit.outgoing import Network
 from tests.integration.corpus.web_server import PUBLIC, Server, page, redirect, serving
 
 Serve = Callable[..., Server]

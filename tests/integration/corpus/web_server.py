@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from datasets_app.services.corpus.fetching import Network
+from goldenproject.kit.outgoing import Network
 
 PUBLIC = "93.184.215.14"
 Answer = Callable[[str, dict[str, str]], Iterable[bytes]]

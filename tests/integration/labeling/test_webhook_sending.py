@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from datasets_app.services.corpus.fetching import Network
 from goldenproject.kit.clock import frozen
 from goldenproject.kit.errors import Forbidden
+from goldenproject.kit.outgoing import Network
 from labeling_app.models import LabelingQueue, WebhookDelivery
 from labeling_app.services.webhook_address import WebhookAddressRefused
 from labeling_app.services.webhook_deliveries import (
