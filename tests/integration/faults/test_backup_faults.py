@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,16 +57,23 @@ class _Bomb:
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process and return its exit status: 0, 1 for an exception, -9 when it was killed."""
+    """Run `work` in a forked process and return its exit status: 0, or -9 when it was killed. Fails with its error."""
     connection.close()
+    told, tell = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
             work()
             code = 0
+        except BaseException:
+            os.write(tell, traceback.format_exc()[-60_000:].encode())
         finally:
             os._exit(code)
+    os.close(tell)
+    with os.fdopen(told) as lines:
+        error = lines.read()
+    assert not error, error
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
