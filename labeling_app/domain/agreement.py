@@ -18,12 +18,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from datasets_app.domain.intervals import wilson
 from labeling_app.domain.intervals import (
     drawn_groups,
     draws,
     normal,
     percentile,
-    wilson,
     wilson_of_mean,
 )
 from labeling_app.domain.ratings import FloatArray, IntArray, Ratings, RatingTable, table_of

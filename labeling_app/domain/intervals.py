@@ -1,33 +1,19 @@
-"""Confidence intervals of 95 %: of shares, from standard errors, and by bootstrap over units."""
+"""Confidence intervals of 95 %: of means of shares, from standard errors, and by bootstrap over units."""
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from datasets_app.domain.intervals import Z, wilson
 from labeling_app.domain.ratings import FloatArray, IntArray
 
-Z: Final = 1.959963984540054  # 97.5 % of a standard normal lies below
 REPLICATES: Final = 1000
 SEED: Final = 20120214
 # more units than this are gathered, by chance, into so many groups, and groups are drawn instead of units
 MAX_DRAWN: Final = 1000
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """Return the interval of a share of `count` (Wilson 1927); (0, 1) when there is nothing to go by.
-
-    Unlike share ± z·se it keeps a width when all agree: 20 right of 20 is .84 to 1, not 1 to 1.
-    """
-    if count <= 0:
-        return 0.0, 1.0
-    scale = 1 + Z**2 / count
-    middle = (share + Z**2 / (2 * count)) / scale
-    half = Z / scale * math.sqrt(max(0.0, share * (1 - share) / count + Z**2 / (4 * count**2)))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def wilson_of_mean(shares: FloatArray) -> tuple[float, float]:

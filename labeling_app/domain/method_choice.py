@@ -16,9 +16,10 @@ from typing import Final
 
 import numpy as np
 
+from datasets_app.domain.intervals import wilson
 from labeling_app.domain.consensus import mean, median, trimmed_mean
 from labeling_app.domain.dawid_skene import Errors, dawid_skene
-from labeling_app.domain.intervals import SEED, wilson
+from labeling_app.domain.intervals import SEED
 from labeling_app.domain.ratings import FloatArray, IntArray, RatingTable
 
 FOLDS: Final = 5

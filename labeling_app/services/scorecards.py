@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from datasets_app.domain.retrieval.significance import Estimate, wilson
+from datasets_app.domain.retrieval.significance import Estimate, share_estimate
 from labeling_app.domain.answer_fields import AnswerField, Kind, deciding_fields
 from labeling_app.domain.gold_checks import NUMBER_TOLERANCE
 from labeling_app.models import LabelerStanding, LabelingQueue
@@ -84,12 +84,12 @@ class Pace:
     @property
     def accuracy(self) -> Estimate | None:
         """The share of hidden checks that were right, with its Wilson interval; None without checks."""
-        return wilson(self.right, self.checks) if self.checks else None
+        return share_estimate(self.right, self.checks) if self.checks else None
 
     @property
     def agreement(self) -> Estimate | None:
         """The share of labels that say what was adopted, or what most labelers say; None where neither is known."""
-        return wilson(self.agreed, self.compared) if self.compared else None
+        return share_estimate(self.agreed, self.compared) if self.compared else None
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_app.domain.intervals import LEVEL, wilson
+
 Alternative = Literal["two-sided", "less", "greater"]
 Floats = NDArray[np.float64]
 
-LEVEL: Final = 0.95
 RESAMPLES: Final = 2000
 PERMUTATIONS: Final = 9999
 EXACT_UP_TO: Final = 13  # 2^13 sign patterns are fewer than the drawn ones
@@ -38,17 +39,12 @@ class Estimate:
         return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
 
 
-def wilson(successes: int, n: int, level: float = LEVEL) -> Estimate:
-    """Return a share with its Wilson score interval (Wilson 1927). Raises ValueError for n = 0: there is no share."""
+def share_estimate(successes: int, n: int) -> Estimate:
+    """Return a share with its Wilson score interval. Raises ValueError for n = 0: there is no share."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"a share needs 0 ≤ successes ≤ n and n ≥ 1; found {successes} of {n}")
-    z = NormalDist().inv_cdf((1 + level) / 2)
     share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return Estimate(share, low, high, n)
+    return Estimate(share, *wilson(share, n), n)
 
 
 def bootstrap_means(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datasets_app.domain.retrieval.leg_weights import SHARES, Candidate, Weighing, ndcg_by_share
 from datasets_app.domain.retrieval.metrics import SHARE_PASSED, score_queries
 from datasets_app.domain.retrieval.pass_rules import passes
-from datasets_app.domain.retrieval.significance import bootstrap_means, wilson
+from datasets_app.domain.retrieval.significance import bootstrap_means, share_estimate
 from datasets_app.services.evaluation.chosen_queries import ChosenQuery
 from datasets_app.services.evaluation.options import LEG_METRIC, EvaluationOptions
 from datasets_app.services.retrieval.searching import LEGS, Hit, SearchAnswer, SearchOptions
@@ -114,7 +114,7 @@ class Measurement:
             table = np.column_stack([table, by_share[:, -1], by_share[:, 0]])
             names += [f"lexical.{LEG_METRIC}", f"vector.{LEG_METRIC}"]
         estimates = bootstrap_means(table, seed=self._options.seed)
-        share = wilson(self.passed_count, len(self.judged))
+        share = share_estimate(self.passed_count, len(self.judged))
         found = {SHARE_PASSED: share.document()}
         return found | {name: value.document() for name, value in zip(names, estimates, strict=True)}
 
@@ -128,7 +128,7 @@ class Measurement:
         passed = np.array([judged.passed for judged in self.judged])
         found = []
         for (by, value), places in sorted(members.items()):
-            share = wilson(int(passed[places].sum()), len(places))
+            share = share_estimate(int(passed[places].sum()), len(places))
             means = {name: float(mean) for name, mean in zip(self._names, table[places].mean(0), strict=True)}
             found.append(
                 {

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from datasets_app.domain.retrieval.significance import wilson
+from datasets_app.domain.retrieval.significance import share_estimate
 from goldenproject.kit.clock import frozen
 from labeling_app.models import LabelingQueue, Review
 from labeling_app.services.gold import pause_labeler
@@ -62,10 +62,10 @@ def test_scorecards__agreement_and_checks__have_wilson_intervals(
     cards = {card.annotator: card for card in scorecards(queue)}
     right, wrong = cards["labeler"].pace, cards["third-labeler"].pace
     assert (right.compared, right.agreed, wrong.agreed) == (6, 6, 0)
-    assert right.agreement == wilson(6, 6)
-    assert wrong.agreement == wilson(0, 6)
+    assert right.agreement == share_estimate(6, 6)
+    assert wrong.agreement == share_estimate(0, 6)
     assert right.checks == right.right > 0
-    assert (wrong.right, wrong.accuracy) == (0, wilson(0, wrong.checks))
+    assert (wrong.right, wrong.accuracy) == (0, share_estimate(0, wrong.checks))
     assert right.labels == 6 + right.checks
 
 

@@ -24,7 +24,6 @@ from labeling_app.domain.agreement import (
     krippendorff_alpha,
     percent_agreement,
 )
-from labeling_app.domain.intervals import wilson
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 # units (a, a) and (a, b)
@@ -129,15 +128,6 @@ def test_alpha__numbers_given_by_code__order_classes() -> None:
 
 
 # --- intervals ------------------------------------------------------------------------------------------------------
-def test_wilson__20_of_20__does_not_claim_certainty() -> None:
-    # n / (n + 1.96²)
-    assert wilson(1.0, 20) == (pytest.approx(20 / (20 + 3.8414588)), 1.0)
-
-
-def test_wilson__nothing_known__is_all() -> None:
-    assert wilson(0.0, 0) == (0.0, 1.0)
-
-
 def test_percent_agreement__all_agree__keeps_a_width() -> None:
     ratings = {unit: {"x": unit % 2, "y": unit % 2} for unit in range(20)}
 

@@ -8,11 +8,11 @@ from datasets_app.domain.retrieval.significance import (
     bootstrap_means,
     mcnemar,
     permutation_test,
-    wilson,
+    share_estimate,
 )
 
 
-def test_wilson__a_published_example__to_its_digits() -> None:
+def test_share_estimate__a_published_example__to_its_digits() -> None:
     # Newcombe, Statistics in Medicine 17 (1998), 857-872, table I, method 3 (score): 81/263 → .2553 to .3662,
     # 15/148 → .0624 to .1605, 0/20 → 0 to .1611, 1/29 → .0061 to .1718
     table = [
@@ -22,24 +22,24 @@ def test_wilson__a_published_example__to_its_digits() -> None:
         (1, 29, 0.0061, 0.1718),
     ]
     for successes, n, low, high in table:
-        found = wilson(successes, n)
+        found = share_estimate(successes, n)
         assert (round(found.low, 4), round(found.high, 4)) == (low, high)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(186, 203), (0, 1), (1, 1), (203, 203), (0, 203), (7, 20)])
-def test_wilson__any_share__is_scipys_interval(successes: int, n: int) -> None:
+def test_share_estimate__any_share__is_scipys_interval(successes: int, n: int) -> None:
     from scipy.stats import binomtest
 
     theirs = binomtest(successes, n).proportion_ci(method="wilson")
-    ours = wilson(successes, n)
+    ours = share_estimate(successes, n)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     assert ours.low <= ours.mean <= ours.high
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (2, 1), (-1, 5)])
-def test_wilson__no_share__is_refused(successes: int, n: int) -> None:
+def test_share_estimate__no_share__is_refused(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="0 ≤ successes ≤ n"):
-        wilson(successes, n)
+        share_estimate(successes, n)
 
 
 def test_bootstrap_means__a_skewed_sample__agrees_with_scipys_bca() -> None:
