@@ -13,7 +13,7 @@ from datasets_app.domain.roles import Action
 from datasets_app.services.access import may
 from goldenproject.kit.clock import now
 from labeling_app.models import Label, LabelerStanding, LabelingQueue, LabelingSession, Review
-from labeling_app.services.queues import QueueProgress, progress_of
+from labeling_app.services.queue_progress import QueueProgress, progress_of_all
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class QueueCard:
 
 
 def queue_cards(person: Any, queues: Iterable[LabelingQueue]) -> list[QueueCard]:
-    """Return the queues with what a list shows of them; four queries, and a count per queue that is kept for a while."""
+    """Return the queues with what a list shows of them; seven queries, however many."""
     shown = list(queues)
     moment = now()
     midnight = datetime.combine(moment.date(), time(), tzinfo=moment.tzinfo)
@@ -59,10 +59,11 @@ def queue_cards(person: Any, queues: Iterable[LabelingQueue]) -> list[QueueCard]
     paused = dict(standings.values_list("queue_id", "pause_reason"))
     running = LabelingSession.objects.filter(queue__in=shown, labeler=person, ended_at__isnull=True)
     resumed = set(running.values_list("queue_id", flat=True))
+    progress = progress_of_all(shown)
     return [
         QueueCard(
             queue=queue,
-            progress=progress_of(queue),
+            progress=progress[queue.pk],
             today=mine.get(queue.pk, (0, 0))[1],
             mine=mine.get(queue.pk, (0, 0))[0],
             reviews=reviews.get(queue.pk, 0),

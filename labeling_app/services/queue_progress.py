@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from django.db import connection
@@ -18,15 +19,17 @@ KEPT_S = 10.0
 _PER_COST = 100.0
 _SLOW_S = 0.05
 
-# Index Only Scan using queue_item_state: the whole queue, but of its index alone.
-_BY_STATE = "SELECT state, count(*) FROM labeling_app_queueitem WHERE queue_id = %s GROUP BY state"
+# Index Only Scan using queue_item_state: the whole of the queues, but of its index alone.
+_BY_STATE = """
+    SELECT queue_id, state, count(*) FROM labeling_app_queueitem WHERE queue_id = ANY(%s) GROUP BY queue_id, state
+"""
 # Index Scan using queue_item_gold: few.
 _OF_GOLD = """
-    SELECT state, count(*), coalesce(sum(label_count), 0) FROM labeling_app_queueitem
-     WHERE queue_id = %s AND is_gold GROUP BY state
+    SELECT queue_id, state, count(*), coalesce(sum(label_count), 0) FROM labeling_app_queueitem
+     WHERE queue_id = ANY(%s) AND is_gold GROUP BY queue_id, state
 """
 # Index Only Scan using label_newest_of_queue.
-_LABELS = "SELECT count(*) FROM labeling_app_label WHERE queue_id = %s"
+_LABELS = "SELECT queue_id, count(*) FROM labeling_app_label WHERE queue_id = ANY(%s) GROUP BY queue_id"
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,29 @@ def progress_of(queue: LabelingQueue, *, fresh: bool = False) -> QueueProgress:
     Where it took longer than 50 ms (a queue of a million), those who ask get the figures of before while a thread
     counts anew: a labeler does not wait for them. `fresh` counts now.
     """
+    return progress_of_all([queue], fresh=fresh)[queue.pk]
+
+
+def progress_of_all(
+    queues: Iterable[LabelingQueue], *, fresh: bool = False
+) -> dict[uuid.UUID, QueueProgress]:
+    """Return the progress of each queue as `progress_of` does; those to be counted take three statements together."""
+    found: dict[uuid.UUID, QueueProgress] = {}
+    wanted: list[LabelingQueue] = []
+    behind: list[LabelingQueue] = []
     with _lock:
-        kept = None if fresh else _kept.get(queue.pk)
-        if kept is not None and time.monotonic() < kept.until:
-            return kept.progress
-        behind = kept is not None and kept.cost_s > _SLOW_S
-        if behind and queue.pk not in _being_counted:
-            _being_counted.add(queue.pk)
-            threading.Thread(target=_count_behind, args=(queue,), name="queue progress", daemon=True).start()
-    return kept.progress if kept is not None and behind else _count_and_keep(queue)
+        for queue in queues:
+            kept = None if fresh else _kept.get(queue.pk)
+            if kept is None or (time.monotonic() >= kept.until and kept.cost_s <= _SLOW_S):
+                wanted.append(queue)
+                continue
+            found[queue.pk] = kept.progress
+            if time.monotonic() >= kept.until and queue.pk not in _being_counted:
+                _being_counted.add(queue.pk)
+                behind.append(queue)
+    if behind:
+        threading.Thread(target=_count_behind, args=(behind,), name="queue progress", daemon=True).start()
+    return found | (_count_and_keep(wanted) if wanted else {})
 
 
 def forget_progress(queue: LabelingQueue) -> None:
@@ -97,36 +114,49 @@ def forget_progress(queue: LabelingQueue) -> None:
         _kept.pop(queue.pk, None)
 
 
-def _count_behind(queue: LabelingQueue) -> None:
+def _count_behind(queues: Sequence[LabelingQueue]) -> None:
     try:
-        _count_and_keep(queue)
+        for queue in queues:
+            _count_and_keep([queue])
     except Exception:  # nobody waits for it; who asks next tries again
-        logger.exception("the progress of queue %s could not be counted", queue.pk)
+        logger.exception("the progress of queues could not be counted: %s", [queue.pk for queue in queues])
     finally:
         connection.close()
         with _lock:
-            _being_counted.discard(queue.pk)
+            _being_counted.difference_update(queue.pk for queue in queues)
 
 
-def _count_and_keep(queue: LabelingQueue) -> QueueProgress:
+def _count_and_keep(queues: Sequence[LabelingQueue]) -> dict[uuid.UUID, QueueProgress]:
     started = time.monotonic()
-    counted = _count(queue)
+    counted = _count(queues)
     ended = time.monotonic()
-    cost = ended - started
+    # of the time each queue has the share of what was counted of it: a long one beside short ones is the slow one
+    sizes = {pk: one.items + one.gone + one.labels + 1 for pk, one in counted.items()}
+    whole = sum(sizes.values())
     with _lock:
-        _kept[queue.pk] = _Kept(counted, ended + KEPT_S + _PER_COST * cost, cost)
+        for pk, progress in counted.items():
+            cost = (ended - started) * sizes[pk] / whole
+            _kept[pk] = _Kept(progress, ended + KEPT_S + _PER_COST * cost, cost)
     return counted
 
 
-def _count(queue: LabelingQueue) -> QueueProgress:
+def _count(queues: Sequence[LabelingQueue]) -> dict[uuid.UUID, QueueProgress]:
+    keys = [queue.pk for queue in queues]
+    states = {key: dict.fromkeys(QueueItem.State.values, 0) for key in keys}
     with connection.cursor() as cursor:
-        cursor.execute(_BY_STATE, [queue.pk])
-        counts = dict.fromkeys(QueueItem.State.values, 0) | dict(cursor.fetchall())
-        cursor.execute(_LABELS, [queue.pk])
-        labels = cursor.fetchone()[0]
-        cursor.execute(_OF_GOLD, [queue.pk])
-        for state, items, of_them in cursor.fetchall():
-            counts[state] -= items
-            labels -= of_them
-    items = sum(counts.values()) - counts["gone"]
-    return QueueProgress(items=items, **counts, labels=labels, labels_wanted=items * queue.overlap)
+        cursor.execute(_BY_STATE, [keys])
+        for key, state, items in cursor.fetchall():
+            states[key][state] = items
+        cursor.execute(_LABELS, [keys])
+        labels: dict[uuid.UUID, int] = dict.fromkeys(keys, 0) | dict(cursor.fetchall())
+        cursor.execute(_OF_GOLD, [keys])
+        for key, state, items, of_them in cursor.fetchall():
+            states[key][state] -= items
+            labels[key] -= of_them
+    found = {}
+    for queue in queues:
+        counts = states[queue.pk]
+        items = sum(counts.values()) - counts["gone"]
+        wanted = items * queue.overlap
+        found[queue.pk] = QueueProgress(items=items, **counts, labels=labels[queue.pk], labels_wanted=wanted)
+    return found

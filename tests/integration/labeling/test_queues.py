@@ -220,7 +220,7 @@ def test_progress__counting_took_long__the_figures_of_before_are_given_while_a_t
     assert progress_of(queue).labels == 0
     answer(queue, labelers[0])
     assert [progress_of(queue).labels, progress_of(queue).labels] == [0, 0]
-    assert [said["args"] for said in started] == [(queue,)]
+    assert [said["args"] for said in started] == [([queue],)]
     assert progress_of(queue, fresh=True).labels == 1
 
 
