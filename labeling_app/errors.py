@@ -87,3 +87,9 @@ class AlreadyDecided(Conflict):
     """This review was decided already."""
 
     code = "already_decided"
+
+
+class ReviewClaimed(Conflict):
+    """Another reviewer has this review open."""
+
+    code = "review_claimed"

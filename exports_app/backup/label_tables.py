@@ -125,5 +125,5 @@ LABEL_SECTIONS: tuple[Section, ...] = (
     *(history_section(name, label, scope, APP) for name, (label, scope) in _HISTORIES.items()),
 )
 
-# Answers not given yet, and messages on their way: both are of the moment. (Leases that run: see above.)
-NOT_IN_LABEL_BACKUP = ("Draft", "WebhookDelivery")
+# Answers not given yet, reviews that somebody has open, messages on their way: of the moment. (Leases that run: see above.)
+NOT_IN_LABEL_BACKUP = ("Draft", "ReviewClaim", "WebhookDelivery")

@@ -2,7 +2,7 @@ from labeling_app.models import guards as guards
 from labeling_app.models.console import Draft, KeyMap
 from labeling_app.models.labels import BulkLabeling, Label, LabelHistory, LabelingSession, Source
 from labeling_app.models.queue import LabelerStanding, LabelingQueue, Lease, QueueItem, QueueMember
-from labeling_app.models.review import Consensus, GoldAnswer, Review, Suggestion
+from labeling_app.models.review import Consensus, GoldAnswer, Review, ReviewClaim, Suggestion
 from labeling_app.models.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "QueueItem",
     "QueueMember",
     "Review",
+    "ReviewClaim",
     "Source",
     "Suggestion",
     "Webhook",

@@ -171,6 +171,7 @@ class LabelHistory(models.Model):
         UNADOPTED = "unadopted", "adoption taken back"
         REJECTED = "rejected"
         SENT_BACK = "sent_back", "sent back to the labelers"
+        RESTORED = "restored", "restored: sending it back was undone"
 
     example = models.ForeignKey(
         ExampleIdentity,

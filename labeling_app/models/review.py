@@ -112,6 +112,24 @@ class Review(models.Model):
         return f"{self.reason} {self.outcome or 'open'}"
 
 
+class ReviewClaim(models.Model):
+    """A review that one reviewer looks at until a moment, so that others get the next. Of the moment, like a lease that runs."""
+
+    review = models.OneToOneField(Review, on_delete=models.CASCADE, primary_key=True, related_name="claim")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    until = models.DateTimeField()
+    taken_from = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Who had it when the reviewer took it over.",
+    )
+
+    def __str__(self) -> str:
+        return f"{self.review_id}: {self.reviewer}"
+
+
 class GoldAnswer(models.Model):
     """The known right answer of an item that is shown as a hidden check."""
 

@@ -14,6 +14,7 @@ _GIVEN = (
     LabelHistory.Event.CHANGED,
     LabelHistory.Event.IMPORTED,
     LabelHistory.Event.BULK,
+    LabelHistory.Event.RESTORED,
 )
 _WITHDRAWN = (LabelHistory.Event.UNDONE, LabelHistory.Event.BULK_UNDONE, LabelHistory.Event.SENT_BACK)
 

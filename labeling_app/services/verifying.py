@@ -30,7 +30,7 @@ _MARK = """
            (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) x LEFT JOIN pg_stat_activity a
                 ON a.backend_xid = x::xid WHERE a.datname IS NULL OR a.datname = current_database())
 """
-_SAID = "('submitted', 'changed', 'imported', 'bulk')"
+_SAID = "('submitted', 'changed', 'imported', 'bulk', 'restored')"
 _WITHDRAWN = "('undone', 'bulk_undone', 'sent_back')"
 
 # Items (w) that history tells of since the mark, or that somebody holds; all of them without a mark.
