@@ -18,6 +18,7 @@ from datasets_app.domain.roles import Action
 from datasets_app.services.access import allowed_datasets, may_somewhere
 from goldenproject.kit.admin import ConsoleAdmin, LedgerAdmin
 from labeling_app.models import LabelHistory, LabelingSession
+from labeling_app.services.annotators import annotated_by
 
 SHOWN_CHARACTERS = 80
 _TONES = {
@@ -30,6 +31,7 @@ _TONES = {
     "late": 3,
     "flagged": 3,
     "sent_back": 3,
+    "restored": 5,
 }
 
 
@@ -64,7 +66,7 @@ class LabelHistoryAdmin(LedgerAdmin):
         text = search_term.replace("\x00", "").strip()
         if not text:
             return queryset, False
-        found = Q(annotator=text) | Q(example__external_id=text)
+        found = annotated_by(text) | Q(example__external_id=text)
         try:
             found |= Q(example=uuid.UUID(text))
         except ValueError:

@@ -15,6 +15,7 @@ from datasets_app.domain.roles import Action
 from labeling_app.api.base import IDEMPOTENCY_KEY, QueueView
 from labeling_app.api.shapes import FlagBody, TaskAnswer
 from labeling_app.models import Label, LabelHistory, Source
+from labeling_app.services.annotators import annotated_by
 from labeling_app.services.submitting import flag
 from labeling_app.services.undoing import own_labels, undo_label
 
@@ -178,7 +179,7 @@ class HistoryView(QueueView):
 def _page(rows: Any, query: dict[str, Any]) -> tuple[Any, str | None]:
     """Return a page of rows by id, as the query narrows them."""
     if query["annotator"]:
-        rows = rows.filter(annotator=query["annotator"])
+        rows = rows.filter(annotated_by(query["annotator"]))
     if query["example"]:
         rows = rows.filter(example=query["example"])
     after = decode_cursor(query["cursor"], int)

@@ -23,20 +23,21 @@ from labeling_app.domain.consensus import (
     trimmed_mean,
 )
 from labeling_app.models import LabelingQueue
+from labeling_app.services.annotators import NAME_NOW
 from labeling_app.services.consensus_models import LEARNING_METHODS, FittedConsensus, fitted_consensus
 from labeling_app.services.queue_fields import fields_of
 
 _AVERAGES = {"mean": mean, "median": median, "trimmed_mean": trimmed_mean}
 
 # label_once_per_annotator is an index on (item, annotator), so this reads the labels of these items and no other
-_LABELS_SQL = """
-SELECT item_id, annotator, value::text, confidence FROM labeling_app_label
+_LABELS_SQL = f"""
+SELECT item_id, {NAME_NOW}, value::text, confidence FROM labeling_app_label
 WHERE item_id = ANY(%s) AND queue_id = %s ORDER BY item_id, annotator
 """
 
 
 @dataclass(frozen=True, slots=True)
-class GivenAnswer:
+class AnnotatorsAnswer:
     """What one annotator says of an item."""
 
     annotator: str
@@ -50,9 +51,11 @@ def consensus_of(
     item_ids: Sequence[int],
     method: str = "",
     fitted: FittedConsensus | None = None,
+    given: Mapping[int, Sequence[AnnotatorsAnswer]] | None = None,
 ) -> dict[int, ConsensusValue]:
     """Return the consensus of those of the items that have labels; `method` is the queue's own when it is empty.
 
+    Labels that the caller has read already are `given`, as `answers_of` returns them.
     Answers are compared by their classes (see `deciding_fields`); of the labels that say what won, the answer is the
     one given most often as a whole. Methods that average give each number the average of all labels. Methods that learn
     from the whole queue (weighted, dawid_skene, crowdlab) are fitted on it first, unless `fitted` has what they learned
@@ -64,7 +67,7 @@ def consensus_of(
     method = method or queue.consensus_method
     items = {
         item: (answers, [deciding_text(deciding, answer.value) for answer in answers])
-        for item, answers in answers_of(queue=queue, item_ids=item_ids).items()
+        for item, answers in (answers_of(queue=queue, item_ids=item_ids) if given is None else given).items()
     }
     learned: dict[int, tuple[str, float]] = {}
     if method in LEARNING_METHODS:
@@ -80,19 +83,19 @@ def consensus_of(
     }
 
 
-def answers_of(*, queue: LabelingQueue, item_ids: Sequence[int]) -> dict[int, list[GivenAnswer]]:
+def answers_of(*, queue: LabelingQueue, item_ids: Sequence[int]) -> dict[int, list[AnnotatorsAnswer]]:
     """Return the labels of these items, each item's in the order of their annotators; one query."""
-    found: dict[int, list[GivenAnswer]] = defaultdict(list)
+    found: dict[int, list[AnnotatorsAnswer]] = defaultdict(list)
     with prepared_cursor() as cursor:
         cursor.execute(_LABELS_SQL, [list(item_ids), queue.pk])
         for item, annotator, value, confidence in cursor.fetchall():
             sure = None if confidence is None else float(confidence)
-            found[item].append(GivenAnswer(annotator, loads_stored(value), sure))
+            found[item].append(AnnotatorsAnswer(annotator, loads_stored(value), sure))
     return dict(found)
 
 
 def _consensus(
-    answers: Sequence[GivenAnswer],
+    answers: Sequence[AnnotatorsAnswer],
     votes: Sequence[str],
     fields: Sequence[AnswerField],
     method: str,
@@ -118,7 +121,7 @@ def _consensus(
     return ConsensusValue(value, 1.0 if agreement is None else agreement, agreement, len(answers), spread)
 
 
-def _numbers(field: AnswerField, answers: Sequence[GivenAnswer]) -> list[float]:
+def _numbers(field: AnswerField, answers: Sequence[AnnotatorsAnswer]) -> list[float]:
     return [number for answer in answers if (number := field.number_of(answer.value)) is not None]
 
 

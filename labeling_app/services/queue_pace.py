@@ -10,6 +10,7 @@ from django.db.models.functions import TruncDate
 
 from goldenproject.kit.clock import now
 from labeling_app.models import Label, LabelingQueue, Source
+from labeling_app.services.annotators import PERSON
 from labeling_app.services.queue_progress import QueueProgress
 
 PACE_DAYS = 7
@@ -40,7 +41,7 @@ def pace_of(queue: LabelingQueue, progress: QueueProgress) -> QueuePace:
     week = given.filter(labeled_at__gte=moment - timedelta(days=PACE_DAYS))
     hour = Q(labeled_at__gte=moment - timedelta(hours=1))
     counted = week.aggregate(
-        n=Count("pk"), people=Count("annotator", distinct=True), hour=Count("pk", filter=hour)
+        n=Count("pk"), people=Count(PERSON, distinct=True), hour=Count("pk", filter=hour)
     )
     # a queue that was begun an hour ago is judged by the days since then, not by a week in which it did not exist
     first = week.order_by("labeled_at").values_list("labeled_at", flat=True).first()

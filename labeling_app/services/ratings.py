@@ -15,21 +15,23 @@ from goldenproject.kit.database_io import binary_cursor
 from labeling_app.domain.answer_fields import AnswerField, deciding_text
 from labeling_app.domain.ratings import FloatArray, IntArray, RatingTable, table_from_columns
 from labeling_app.models import LabelHistory, LabelingQueue
+from labeling_app.services.annotators import NAME_NOW
 
 _MONDAY_BEFORE_1970_S = 3 * 86_400
 _WEEK_S = 7 * 86_400
 
-# One row for each annotator and answer, with its items and weeks packed as bytes: a queue of classes sends a few hundred
+# One row for each annotator and answer (one whose name was changed has two, told by the same name), with its items and weeks packed as bytes: a queue of classes sends a few hundred
 # rows however many labels it has. Reads label_newest_of_queue, or the whole table where most of it is this queue's.
-_PACKED = """
-SELECT annotator, value::text,
+_PACKED = f"""
+SELECT {NAME_NOW}, value::text,
        string_agg(int8send(item_id) || int4send(floor((extract(epoch FROM labeled_at) + %s) / %s)::int4), ''::bytea)
 FROM labeling_app_label
 WHERE queue_id = %s
   AND (%s::timestamptz IS NULL OR labeled_at >= %s)
   AND (%s::timestamptz IS NULL OR labeled_at < %s)
-  AND (%s::text[] IS NULL OR annotator = ANY(%s))
-GROUP BY annotator, value::text
+  AND (%s::text[] IS NULL OR labeler_id IN (SELECT id FROM auth_user WHERE username = ANY(%s))
+       OR (labeler_id IS NULL AND annotator = ANY(%s)))
+GROUP BY labeler_id, annotator, value::text
 """
 _RECORD = np.dtype([("item", ">i8"), ("week", ">i4")])
 
@@ -82,10 +84,10 @@ def ratings_of(
 ) -> QueueRatings:
     """Return the labels that hold now, given from `since` to before `until`, of these annotators; one query.
 
-    Labels of gold checks are among them: they are independent answers like all others.
+    A person is one rater, by the name that they have now, whatever they were called when they labeled. Labels of gold checks are among them: they are independent answers like all others.
     """
     names = list(labelers) if labelers is not None else None
-    parameters = [_MONDAY_BEFORE_1970_S, _WEEK_S, queue.pk, since, since, until, until, names, names]
+    parameters = [_MONDAY_BEFORE_1970_S, _WEEK_S, queue.pk, since, since, until, until, names, names, names]
     with transaction.atomic(), binary_cursor() as cursor:
         cursor.execute("SELECT set_config('work_mem', '256MB', true)")
         rows = cursor.execute(_PACKED, parameters).fetchall()
@@ -106,11 +108,24 @@ def ratings_of(
     whole = np.concatenate(packed) if packed else np.zeros(0, _RECORD)
     raters = np.repeat(np.array([place[row[0]] for row in rows], dtype=np.int64), sizes)
     given = np.repeat(np.array([codes[row[1]] for row in rows], dtype=np.int64), sizes)
-    order = np.argsort(whole["item"], kind="stable")
+    order = _newest_of_each(whole, raters)
     table, ids = table_from_columns(
         whole["item"][order].astype(np.int64), raters[order], given[order], annotators, list(answers)
     )
     return QueueRatings(table, ids, tuple(values), whole["week"][order].astype(np.int64))
+
+
+def _newest_of_each(given: Any, raters: IntArray) -> IntArray:
+    """Return the places of the ratings by item, one for each item and rater: the newest, to the week.
+
+    Somebody whose name was changed may have said something of an item under both names; a rater is no pair with itself.
+    """
+    order = np.lexsort((given["week"], raters, given["item"]))
+    items, who = given["item"][order], raters[order]
+    last = np.ones(len(order), dtype=bool)
+    last[:-1] = (items[1:] != items[:-1]) | (who[1:] != who[:-1])
+    found: IntArray = order[last].astype(np.int64)
+    return found
 
 
 def _renamed(table: RatingTable, names: Sequence[Any]) -> RatingTable:

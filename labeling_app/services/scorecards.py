@@ -12,28 +12,32 @@ from datasets_app.domain.retrieval.significance import Estimate, share_estimate
 from labeling_app.domain.answer_fields import AnswerField, Kind, deciding_fields
 from labeling_app.domain.gold_checks import NUMBER_TOLERANCE
 from labeling_app.models import LabelerStanding, LabelingQueue
+from labeling_app.services.annotators import of_annotator
 from labeling_app.services.queue_fields import fields_of
 
 IDLE_S: Final = 300
 """Of a pause between two labels at most this much counts as work."""
 SHOWN_WEEKS: Final = 12
 
-# One scan of the queue's labels (index label_newest_of_queue): the time of a label is what passed since the same
+# A person is one labeler whatever they were called when they labeled: `who` is the name that the person has now, or the
+# name in the file for annotators without an account. One scan of the queue's labels (index label_newest_of_queue), or of
+# one person's (label_newest_of_labeler): the time of a label is what passed since the same
 # labeler's last one in the session, or since the session began, pauses capped; labels given in bulk or imported took no time
 # that is known. A label is compared with what was adopted where two or more labeled, or with what a reviewer decided; as
 # long as nothing is, with the consensus, if more than one half is behind it: of a tie nobody is right.
 _BY_LABELER = """
 WITH given AS (
-    SELECT label.annotator, label.labeler_id, label.gold_correct, label.labeled_at,
+    SELECT coalesce(person.username, label.annotator) AS who, label.labeler_id, label.gold_correct, label.labeled_at,
            date_trunc('week', label.labeled_at AT TIME ZONE 'UTC') AS week,
            CASE WHEN label.session_id IS NOT NULL AND label.source IN ('human', 'accepted') THEN
                 least({idle}, greatest(0, extract(epoch FROM label.labeled_at - coalesce(
-                    lag(label.labeled_at) OVER (PARTITION BY label.annotator, label.session_id
+                    lag(label.labeled_at) OVER (PARTITION BY coalesce(person.username, label.annotator), label.session_id
                                                 ORDER BY label.labeled_at, label.id),
                     session.started_at))))
            END AS seconds,
            CASE WHEN label.gold_correct IS NULL AND settled.value IS NOT NULL THEN {agrees} END AS agrees
       FROM labeling_app_label AS label
+      LEFT JOIN auth_user AS person ON person.id = label.labeler_id
       LEFT JOIN labeling_app_labelingsession AS session ON session.id = label.session_id
       LEFT JOIN labeling_app_consensus AS consensus ON consensus.item_id = label.item_id
       LEFT JOIN LATERAL (
@@ -44,16 +48,17 @@ WITH given AS (
                        THEN consensus.value END AS value) AS settled ON true
      WHERE label.queue_id = %s {narrower}
 )
-SELECT annotator, max(labeler_id), {week}, count(*), count(seconds), sum(seconds),
+SELECT who, max(labeler_id), {week}, count(*), count(seconds), sum(seconds),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
        count(gold_correct), count(*) FILTER (WHERE gold_correct),
        count(agrees), count(*) FILTER (WHERE agrees), max(labeled_at)
-  FROM given GROUP BY GROUPING SETS ((annotator), (annotator, week)) ORDER BY annotator, week NULLS FIRST
+  FROM given GROUP BY GROUPING SETS ((who), (who, week)) ORDER BY who, week NULLS FIRST
 """
 # the events that leave no label; index label_history_queue
 _WITHOUT_LABEL = """
-SELECT annotator, event, count(*), max(labeler_id) FROM labeling_app_labelhistory
- WHERE queue_id = %s AND event IN ('skipped', 'flagged', 'undone') {narrower} GROUP BY annotator, event
+SELECT coalesce(person.username, annotator) AS who, event, count(*), max(labeler_id)
+  FROM labeling_app_labelhistory LEFT JOIN auth_user AS person ON person.id = labeler_id
+ WHERE queue_id = %s AND event IN ('skipped', 'flagged', 'undone') {narrower} GROUP BY who, event
 """
 _SESSIONS = """
 SELECT labeler_id, count(*) FROM labeling_app_labelingsession WHERE queue_id = %s {narrower} GROUP BY labeler_id
@@ -102,7 +107,7 @@ class Week:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """A labeler of a queue; `labeler_id` is None for annotators of imported files."""
+    """A labeler of a queue, `annotator` as the person is called now; `labeler_id` is None for annotators of imported files."""
 
     annotator: str
     labeler_id: int | None
@@ -154,6 +159,7 @@ def scorecards(
 ) -> list[Scorecard]:
     """Return the scorecards of all labelers of a queue, most labels first; or of one annotator. Four queries.
 
+    `annotator` is the name that a person has now, or the name in a file of somebody without an account.
     `since` leaves out what was labeled before, `until` what was labeled then or later. Somebody who is paused, or who only skipped, has one too.
     """
     condition, agreement_parameters = _agrees_sql(fields_of(queue))
@@ -164,7 +170,8 @@ def scorecards(
     if until is not None:
         narrower, parameters = narrower + " AND {table}labeled_at < %s", [*parameters, until]
     if annotator is not None:
-        narrower, parameters = narrower + " AND {table}annotator = %s", [*parameters, annotator]
+        narrower += f" AND {of_annotator('{table}')}"
+        parameters += [annotator, annotator]
     statement = _BY_LABELER.format(
         idle=IDLE_S, agrees=condition, narrower=narrower.format(table="label."), week="week"
     )

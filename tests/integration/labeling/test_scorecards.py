@@ -12,8 +12,11 @@ from django.test.utils import CaptureQueriesContext
 
 from datasets_app.domain.retrieval.significance import share_estimate
 from goldenproject.kit.clock import frozen
-from labeling_app.models import LabelingQueue, Review
+from labeling_app.models import Label, LabelingQueue, Review
+from labeling_app.services.annotators import of_annotator
+from labeling_app.services.consensus_report import answers_of
 from labeling_app.services.gold import pause_labeler
+from labeling_app.services.ratings import ratings_of
 from labeling_app.services.reviewing import decide
 from labeling_app.services.scorecards import scorecards
 from labeling_app.services.sessions import start_session
@@ -164,3 +167,105 @@ def test_scorecards__however_many_labelers__asks_four_times(
     ) as queries:
         assert len(scorecards(queue)) == 3
     assert len(queries) == 4
+
+
+# --- people who were renamed ----------------------------------------------------------------------------------------
+def rename(person: Any, name: str) -> None:
+    person.username = name
+    person.save()
+
+
+def test_scorecards__labeler_was_renamed__is_one_person_by_the_name_of_now(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    label_at(queue, labelers[0], (0, "a"), (10, "a"))
+    (task,) = take(queue, labelers[0])
+    skip(lease_id=task.lease, labeler=labelers[0], reason="no sense")
+    rename(labelers[0], "renamed-labeler")
+    with frozen(START + timedelta(seconds=30)):
+        answer(queue, labelers[0], "a")
+    (card,) = scorecards(queue)
+    assert (card.annotator, card.labeler_id) == ("renamed-labeler", labelers[0].pk)
+    assert (card.pace.labels, card.skipped, [week.pace.labels for week in card.weeks]) == (3, 1, [3])
+    assert scorecards(queue, annotator="renamed-labeler") == [card]
+    assert scorecards(queue, annotator="labeler") == []
+
+
+def test_scorecards__somebody_else_has_the_name_now__is_another_person(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    label_at(queue, labelers[0], (0, "a"), (10, "a"))
+    rename(labelers[0], "renamed-labeler")
+    newcomer = person(name="labeler")
+    answer(queue, newcomer, "b")
+    assert [(card.annotator, card.labeler_id, card.pace.labels) for card in scorecards(queue)] == [
+        ("renamed-labeler", labelers[0].pk, 2),
+        ("labeler", newcomer.pk, 1),
+    ]
+
+
+def test_scorecards__annotators_without_an_account__stay_by_their_names(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    answer(queue, labelers[0], "a")
+    answer(queue, labelers[1], "a")
+    Label.objects.filter(labeler=labelers[0]).update(labeler=None, annotator="from a file")
+    found = {card.annotator: card.labeler_id for card in scorecards(queue)}
+    assert found == {"from a file": None, "second-labeler": labelers[1].pk}
+    (card,) = scorecards(queue, annotator="from a file")
+    assert card.pace.labels == 1
+
+
+def test_ratings__labeler_was_renamed__is_one_rater_with_the_newest_word_on_each_example(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    label_at(queue, labelers[0], (0, "a"), (10, "a"))
+    rename(labelers[0], "renamed-labeler")
+    label_at(queue, labelers[0], (8 * 86_400, "b"))
+    first = Label.objects.filter(labeler=labelers[0]).order_by("labeled_at")[0]
+    first.pk, first.annotator, first.value = None, "renamed-labeler", {"label": "b"}
+    first.labeled_at = START + timedelta(days=8)
+    first.save(force_insert=True)  # as labels in bulk could once leave it
+    ratings = ratings_of(queue)
+    assert ratings.table.rater_names == ("renamed-labeler",)
+    assert [ratings.answers[code]["label"] for code in ratings.table.values] == ["b", "a", "b"]
+    assert len(ratings_of(queue, labelers=["renamed-labeler"]).table) == 3
+    assert len(ratings_of(queue, labelers=["labeler"]).table) == 0
+
+
+def test_consensus__labeler_was_renamed_since_the_queue_was_learned__still_weighs(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any]
+) -> None:
+    queue = queue_factory(overlap=2)
+    answer(queue, labelers[0], "a")
+    rename(labelers[0], "renamed-labeler")
+    (answers,) = answers_of(queue=queue, item_ids=[Label.objects.get().item_id]).values()
+    assert [one.annotator for one in answers] == list(ratings_of(queue).table.rater_names)
+
+
+MANY_LABELS = """
+    INSERT INTO labeling_app_label
+           (queue_id, item_id, example_id, labeler_id, annotator, value, notes, source, content_hash, labeled_at)
+    SELECT %s, n, gen_random_uuid(), (%s::int[])[1 + n %% 3], 'x', '{}', '', 'human', '', now()
+      FROM generate_series(1, 5000) n
+"""
+
+
+def test_own_figures__of_a_long_queue__are_read_by_an_index(
+    queue_factory: Callable[..., LabelingQueue], labelers: list[Any]
+) -> None:
+    queue = queue_factory()
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_LABELS, [queue.pk, [one.pk for one in labelers]])
+        cursor.execute("ANALYZE labeling_app_label")
+        cursor.execute(
+            f"EXPLAIN SELECT 1 FROM labeling_app_label AS label WHERE queue_id = %s AND {of_annotator('label.')}",
+            [queue.pk, "labeler", "labeler"],
+        )
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "label_newest_of_labeler" in plan
+    assert "Seq Scan on labeling_app_label" not in plan
