@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.test import Client
 
 from datasets_app.models import Dataset
@@ -15,33 +13,19 @@ from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import get_type
 from datasets_app.services.versioning.commits import commit
+from tests.integration import people
 
 
 @pytest.fixture
 def person(db: None) -> Callable[..., Any]:
     """Make a user who may sign in to the console, with a role everywhere or none."""
-
-    def make(role: str | None = None, *, name: str = "") -> Any:
-        user, _ = get_user_model().objects.get_or_create(
-            username=name or f"a-{role}", defaults={"is_staff": True}
-        )
-        if role is not None:
-            user.groups.add(Group.objects.get(name=role))
-        return user
-
-    return make
+    return people.person_of
 
 
 @pytest.fixture
-def client_of(person: Callable[..., Any]) -> Callable[..., Client]:
+def client_of(db: None) -> Callable[..., Client]:
     """Make a client that is signed in as a user of a role."""
-
-    def make(role: str | None = None, *, name: str = "") -> Client:
-        client = Client()
-        client.force_login(person(role, name=name), backend="django.contrib.auth.backends.ModelBackend")
-        return client
-
-    return make
+    return people.client_of
 
 
 def text_rows(count: int) -> list[dict[str, Any]]:

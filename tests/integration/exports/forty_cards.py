@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from django.contrib.auth.models import Group, User
-from django.test import Client
-
 from datasets_app.models import Dataset, ExampleType
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.importing import ImportOptions, import_file
@@ -27,15 +24,6 @@ def forty_cards(tag: str) -> Dataset:
     commit(branch=made.main, message="Forty", actor=None)
     create_tag(dataset=made, name=tag, ref="main", actor=None)
     return made
-
-
-def client_of(role: str | None) -> Client:
-    user = User.objects.create_user(f"a-{role}", is_staff=True)
-    if role:
-        user.groups.add(Group.objects.get(name=role))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def body(answer: Any) -> bytes:

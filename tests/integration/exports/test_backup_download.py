@@ -9,22 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from datasets_app.models import AuditEvent, JobRun
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.jobs import run_job, start_job
+from tests.integration.people import client_of
 
 ADDRESS = "/admin/backup/download/"
-
-
-def client_of(role: str) -> Client:
-    user = User.objects.create_user(f"a-{role}", is_staff=True)
-    user.groups.add(Group.objects.get(name=role))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def test_download__after_a_backup_job__is_the_folder_as_a_zip(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from datasets_app.domain.roles import ALLOWED, Action, Role
@@ -19,6 +18,7 @@ from datasets_app.services.jobs import run_job
 from exports_app.services.archives import create_archive
 from exports_app.services.backups import create_backup
 from goldenproject.kit.clock import frozen, now
+from tests.integration.people import client_of
 
 PAGE = "/admin/backup/"
 
@@ -28,15 +28,6 @@ def folder(tmp_path: Path, settings: Any) -> Path:
     settings.GOLDEN_BACKUP_DIR = tmp_path / "backup"
     settings.GOLDEN_DATA_DIR = tmp_path / "data"
     return tmp_path / "backup"
-
-
-def client_of(role: str | None) -> Client:
-    user = User.objects.create_user(f"a-{role}", is_staff=True)
-    if role:
-        user.groups.add(Group.objects.get(name=role))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def started(client: Client, address: str = PAGE, **typed: str) -> JobRun:

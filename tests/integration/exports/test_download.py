@@ -13,7 +13,8 @@ from django.urls import reverse
 from datasets_app.models import AuditEvent, Dataset
 from datasets_app.services.versioning.redacting import redact
 from datasets_app.services.versioning.refs import create_branch
-from tests.integration.exports.forty_cards import body, client_of, forty_cards
+from tests.integration.exports.forty_cards import body, forty_cards
+from tests.integration.people import client_of
 
 pytestmark = pytest.mark.django_db
 

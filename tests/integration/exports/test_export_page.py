@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from datasets_app.models import AuditEvent, Dataset
 from datasets_app.services.curation.datasets import create_dataset
-from tests.integration.exports.forty_cards import body, client_of, forty_cards
+from tests.integration.exports.forty_cards import body, forty_cards
+from tests.integration.people import client_of
 
 pytestmark = pytest.mark.django_db
 

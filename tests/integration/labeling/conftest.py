@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.test import Client
 
 from datasets_app.models import Dataset
 from datasets_app.services.curation.datasets import create_dataset
@@ -15,6 +14,7 @@ from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import get_type
 from labeling_app.models import LabelingQueue
 from labeling_app.services.queues import QueueOptions, create_queue
+from tests.integration import people
 from tests.integration.labeling.labeling_data import text_rows
 
 
@@ -46,14 +46,15 @@ def person(db: None) -> Callable[..., Any]:
     """Make a user with a role everywhere (None: no role), called after it unless named."""
 
     def make(role: str | None = "labeler", name: str = "") -> Any:
-        user, _ = get_user_model().objects.get_or_create(
-            username=name or role or "nobody", defaults={"is_staff": True}
-        )
-        if role is not None:
-            user.groups.add(Group.objects.get(name=role))
-        return user
+        return people.person_of(role, name=name or role or "nobody")
 
     return make
+
+
+@pytest.fixture
+def client_of(db: None) -> Callable[..., Client]:
+    """Make a client that is signed in as a user with a role everywhere, or none, called “a-” and the role."""
+    return people.client_of
 
 
 @pytest.fixture

@@ -260,15 +260,6 @@ def rated(queue_factory: MakeQueue) -> LabelingQueue:
     return queue
 
 
-@pytest.fixture
-def client_of(client: Client, person: Callable[..., Any]) -> Callable[[str], Client]:
-    def signed_in(role: str) -> Client:
-        client.force_login(person(role))
-        return client
-
-    return signed_in
-
-
 def page(client: Client, queue: LabelingQueue, part: str = "", query: str = "") -> str:
     response = client.get(f"/admin/label/{queue.pk}/agreement/{part}{query}")
     assert response.status_code == 200
@@ -317,7 +308,7 @@ def test_post__a_method_by_a_curator__is_the_queues_from_now_on(
 
     assert response.status_code == 302
     assert read_again(rated).consensus_method == "dawid_skene"
-    assert AuditEvent.objects.filter(action="labels.queue_update", actor_name="curator").exists()
+    assert AuditEvent.objects.filter(action="labels.queue_update", actor_name="a-curator").exists()
 
 
 def test_post__a_method_by_a_reviewer__is_refused(

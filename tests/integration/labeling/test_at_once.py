@@ -19,7 +19,8 @@ from labeling_app.services.queues import QueueOptions, create_queue
 from labeling_app.services.sessions import start_session
 from labeling_app.services.submitting import skip, submit_label
 from labeling_app.services.undoing import undo_label
-from tests.integration.labeling.labeling_data import answer, at_once, take, text_rows
+from tests.integration.labeling.labeling_data import answer, take, text_rows
+from tests.integration.threads import at_once
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 

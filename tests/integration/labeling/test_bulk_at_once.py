@@ -16,7 +16,8 @@ from labeling_app.services.bulk import BulkUndoneBefore, NothingToLabel, label_i
 from labeling_app.services.queues import QueueOptions, create_queue
 from labeling_app.services.submitting import submit_label
 from labeling_app.services.verifying import verify_labels
-from tests.integration.labeling.labeling_data import at_once, take, text_rows
+from tests.integration.labeling.labeling_data import take, text_rows
+from tests.integration.threads import at_once
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 

@@ -13,7 +13,7 @@ from datasets_app.domain.roles import ALLOWED, Action, Role
 from labeling_app.models import LabelHistory, LabelingQueue, Webhook
 from labeling_app.urls import urlpatterns
 from tests.integration.labeling.labeling_data import answer
-from tests.integration.labeling.queue_pages import client_of, queue
+from tests.integration.labeling.queue_pages import queue
 
 __all__ = ["client_of", "queue"]
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from labeling_app.services.gold import pause_labeler
 from labeling_app.services.queue_progress import forget_progress
 from labeling_app.services.queues import create_queue, progress_of, set_queue_state
 from tests.integration.labeling.labeling_data import answer, item_of
-from tests.integration.labeling.queue_pages import client_of, queue
+from tests.integration.labeling.queue_pages import queue
 from tests.integration.labeling.test_gold import gold
 
 __all__ = ["client_of", "queue"]

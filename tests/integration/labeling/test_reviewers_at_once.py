@@ -14,9 +14,10 @@ from labeling_app.models import LabelHistory, LabelingQueue, Review
 from labeling_app.services.reviewing import decide
 from labeling_app.services.settling import settle, unadopt
 from labeling_app.services.verifying import verify_labels
-from tests.integration.labeling.labeling_data import answer, at_once
+from tests.integration.labeling.labeling_data import answer
 from tests.integration.labeling.settling_data import person
 from tests.integration.labeling.test_at_once import made_queue, people
+from tests.integration.threads import at_once
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 

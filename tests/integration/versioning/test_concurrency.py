@@ -8,11 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.db import close_old_connections, connection, transaction
+from django.db import connection, transaction
 
 from datasets_app.errors import NothingToCommit, RefMoved
 from datasets_app.models import Branch, DatasetCommit, Example
@@ -20,6 +19,7 @@ from datasets_app.services.curation.examples import update_example
 from datasets_app.services.curation.manager import DatasetManager
 from datasets_app.services.versioning import commits
 from datasets_app.services.versioning.verifying import verify_database
+from tests.integration.threads import at_once
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -39,27 +39,6 @@ def relabel(branch: Branch, external_id: str, label: str) -> None:
     update_example(example=row, actor=None, expected_output={"label": label})
 
 
-def in_threads(*works: Callable[[], object]) -> list[object]:
-    """Run each work in a thread with a connection of its own; return results or exceptions in order."""
-    results: list[object] = [None] * len(works)
-
-    def run(number: int, work: Callable[[], object]) -> None:
-        try:
-            results[number] = work()
-        except Exception as error:
-            results[number] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(n, w)) for n, w in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    close_old_connections()
-    return results
-
-
 def test_commit__two_at_once__one_wins_and_the_other_is_told(manager: DatasetManager) -> None:
     relabel(manager.branch, "e1", "b")
     first, second = manager.branch, manager.branch
@@ -69,7 +48,7 @@ def test_commit__two_at_once__one_wins_and_the_other_is_told(manager: DatasetMan
         barrier.wait()
         return commits.commit(branch=branch, message=message, actor=None)
 
-    results = in_threads(lambda: commit(first, "one"), lambda: commit(second, "two"))
+    results = at_once(lambda: commit(first, "one"), lambda: commit(second, "two"))
     made = [r for r in results if isinstance(r, DatasetCommit)]
     told = [r for r in results if isinstance(r, RefMoved | NothingToCommit)]
     assert (len(made), len(told)) == (1, 1), results
@@ -100,7 +79,7 @@ def test_commit__edits_meanwhile__are_committed_or_stay_dirty_but_never_lost(man
         stop.set()
         return made
 
-    results = in_threads(edit, commit_often)
+    results = at_once(edit, commit_often)
     assert results[0] is None
     assert isinstance(results[1], int)
     assert results[1] > 0
