@@ -15,7 +15,7 @@ from labeling_app.urls import urlpatterns
 from tests.integration.labeling.labeling_data import answer
 from tests.integration.labeling.queue_pages import queue
 
-__all__ = ["client_of", "queue"]
+__all__ = ["queue"]
 pytestmark = pytest.mark.django_db
 
 # address below /admin/ → the right that a GET needs

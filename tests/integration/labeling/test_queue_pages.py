@@ -22,7 +22,7 @@ from tests.integration.labeling.labeling_data import answer, item_of
 from tests.integration.labeling.queue_pages import queue
 from tests.integration.labeling.test_gold import gold
 
-__all__ = ["client_of", "queue"]
+__all__ = ["queue"]
 pytestmark = pytest.mark.django_db
 
 
