@@ -69,10 +69,14 @@ def ensure_template() -> str:
 
 
 def _drop_leftovers(raw: psycopg.Connection[Any]) -> None:
-    """Drop templates of older migrations and clones of killed runs; nobody is connected to those."""
+    """Drop templates of older migrations and clones of killed runs, which nobody uses.
+
+    A template that was made in the last hour may be that of a run that goes on, though nobody is connected to it.
+    """
     rows = raw.execute(
         r"SELECT datname FROM pg_database d WHERE (datname LIKE 'golden\_template\_%' OR datname LIKE 'golden\_test\_%')"
         " AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)"
+        " AND (pg_stat_file('base/' || d.oid || '/PG_VERSION', true)).modification < now() - interval '1 hour'"
     ).fetchall()
     for (name,) in rows:
         # a clone that a living process has just made carries that process's id
