@@ -17,6 +17,12 @@ class InvalidSchema(BadInput):
     code = "invalid_schema"
 
 
+class InvalidChoices(InvalidSchema):
+    """Choices of an example type cannot be told apart."""
+
+    code = "invalid_choices"
+
+
 class SchemaViolation(BadInput):
     """An example does not match its type."""
 

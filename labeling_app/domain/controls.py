@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from datasets_app.domain.canonical import canonical_text
+
 Kind = Literal[
     "choice", "class", "boolean", "scale", "number", "text", "toggles", "tags", "list", "group", "json"
 ]
@@ -270,7 +272,10 @@ def _control(
     )
     if kind == "choice":
         values = [found["const"]] if "const" in found else found["enum"]
-        options = tuple(Option(value, option_text(value)) for value in values)
+        different: dict[str, Any] = {}  # a type of old may list a choice twice
+        for value in values:
+            different.setdefault(canonical_text(value), value)
+        options = tuple(Option(value, option_text(value)) for value in different.values())
         return replace(made, options=options + _none(shape.nullable))
     if kind == "boolean":
         return replace(made, options=(Option(True, "Yes"), Option(False, "No"), *_none(shape.nullable)))

@@ -11,7 +11,7 @@ from datasets_app.domain.strict_json import loads_strict
 from datasets_app.errors import InvalidJson
 from datasets_app.management.dataset_command import DatasetCommand, allow, line, lines
 from datasets_app.models import ExampleType
-from datasets_app.services.curation.types import get_type, save_type
+from datasets_app.services.curation.types import choices_to_tell, get_type, save_type
 from goldenproject.kit.commands import Outcome, UsageError, json_document
 from goldenproject.kit.errors import BadInput
 
@@ -57,7 +57,12 @@ class Command(DatasetCommand):
         for field, value in definition.items():
             setattr(example_type, field, value)
         save_type(example_type=example_type, actor=actor)
-        return Outcome(_document(example_type), line(f"{'Made' if made else 'Changed'} the type “{name}”."))
+        notes = choices_to_tell(example_type)
+        done = line(f"{'Made' if made else 'Changed'} the type “{name}”.")
+        return Outcome(
+            {**_document(example_type), "notes": notes},
+            lines([done, *(line(f"Note: {one}") for one in notes)]),
+        )
 
 
 def _all_types() -> Outcome:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from datasets_app.domain.choices import choice_troubles
 from datasets_app.domain.schema_types import CompiledType, Violation, check_schema, with_property_order
-from datasets_app.errors import SchemaViolation, UnknownType
+from datasets_app.errors import InvalidChoices, SchemaViolation, UnknownType
 from datasets_app.models import ExampleType
 from datasets_app.services.access import record
 from datasets_app.services.versioning.compiled_types import compiled
@@ -58,9 +59,12 @@ def violation_dict(violation: Violation) -> dict[str, Any]:
     }
 
 
-@retried()
-def save_type(*, example_type: ExampleType, actor: Any) -> ExampleType:
-    """Save a new or changed type after its schemas were checked. Examples that are there already are not touched."""
+def check_type(example_type: ExampleType) -> None:
+    """Raise what `save_type` would refuse a new or changed type for; nothing is written.
+
+    InvalidSchema for schemas, InvalidChoices for choices that nobody can tell apart (those that are stored already
+    may stay), and whatever other apps check.
+    """
     check_schema(example_type.input_schema)
     check_schema(example_type.output_schema)
     CompiledType(
@@ -70,8 +74,30 @@ def save_type(*, example_type: ExampleType, actor: Any) -> ExampleType:
         required_fields=tuple(example_type.required_fields),
         class_field=example_type.class_field,
     )
+    _check_choices(example_type)
     for check in type_checks:
         check(example_type)
+
+
+def choices_to_tell(example_type: ExampleType) -> list[str]:
+    """Return what a curator should know of a type's choices though it is allowed: those easily mistaken for one another."""
+    return choice_troubles(example_type.output_schema).told
+
+
+def _check_choices(example_type: ExampleType) -> None:
+    refused = choice_troubles(example_type.output_schema).refused
+    if refused and example_type.pk is not None:
+        stored = ExampleType.objects.filter(pk=example_type.pk).values_list("output_schema", flat=True)
+        known = {trouble for schema in stored for trouble in choice_troubles(schema).refused}
+        refused = [trouble for trouble in refused if trouble not in known]
+    if refused:
+        raise InvalidChoices(" ".join(refused), choices=refused)
+
+
+@retried()
+def save_type(*, example_type: ExampleType, actor: Any) -> ExampleType:
+    """Save a new or changed type after it was checked (see check_type). Examples that are there already are not touched."""
+    check_type(example_type)
     example_type.input_schema = with_property_order(example_type.input_schema)
     example_type.output_schema = with_property_order(example_type.output_schema)
     with acting(actor, f"type {example_type.name}"):

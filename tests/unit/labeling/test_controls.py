@@ -177,3 +177,8 @@ def test_input_view__nested_fields__have_titles_and_order() -> None:
             },
         },
     ]
+
+
+def test_controls__choice_listed_twice_in_a_type_of_old__has_one_button() -> None:
+    (made,) = controls({"enum": ["b", "a", "b", 1, 1.0, True]})
+    assert [option.value for option in made.options] == ["b", "a", 1, True]
