@@ -9,11 +9,13 @@ from django.db import IntegrityError, transaction
 
 from datasets_app.domain.canonical import canonical_text
 from datasets_app.domain.strict_json import check_value
+from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, Conflict
 from goldenproject.kit.retries import retried
 from labeling_app.errors import KeyReused, UnknownLabel, UnknownLease
-from labeling_app.models import Draft, Label, LabelHistory, Lease, QueueItem, Review
+from labeling_app.models import Draft, Label, LabelHistory, LabelingQueue, Lease, QueueItem, Review
+from labeling_app.services.assigning import require_labeler
 from labeling_app.services.keeping import (
     HeldLease,
     checked_key,
@@ -24,6 +26,7 @@ from labeling_app.services.keeping import (
 from labeling_app.services.review_opening import open_review
 from labeling_app.services.slots import end_leases
 from labeling_app.services.submitted import Submitted
+from labeling_app.services.undoing import own_label
 
 _FLAG_SCORE = 0.0
 
@@ -70,28 +73,26 @@ def flag(
 ) -> Submitted:
     """Tell a reviewer something about an example that the labeler holds, or has labeled: it opens a review.
 
-    The example stays held, and can be labeled or skipped as well. Raises UnknownLease, UnknownLabel, BadInput, KeyReused.
+    A held example stays held, and can be labeled or skipped as well. A label may have been given in any way, also in
+    bulk or by import. Raises UnknownLease, UnknownLabel, BadInput, KeyReused, and what `require_labeler` does.
     """
     comment, key = checked_text("Comment", comment).strip(), checked_key(key)
     if not comment:
         raise BadInput("A flag needs a comment: what is the matter with this example?")
     if (lease_id is None) == (label_id is None):
         raise BadInput("A flag is about a lease or about a label: name one of them.")
-    if lease_id is None:
-        lease_id = _lease_of(label_id, labeler)
+    about = None if label_id is None else own_label(label_id=label_id, labeler=labeler)
     try:
+        if about is not None:
+            return _flagged_label(about, labeler, comment, key)
+        assert lease_id is not None
         return _flagged(lease_id, labeler, comment, key)
     except IntegrityError as error:
         if "label_history_key_once" not in str(error):
             raise
-        return _replayed(LabelHistory.Event.FLAGGED, lease_id, labeler, comment, key)
-
-
-def _lease_of(label_id: Any, labeler: Any) -> uuid.UUID:
-    label = Label.objects.filter(pk=label_id, labeler=labeler).first()
-    if label is None or label.lease_id is None:
-        raise UnknownLabel
-    return label.lease_id
+        if about is not None:
+            lease_id = about.lease_id
+        return _replayed(LabelHistory.Event.FLAGGED, lease_id, labeler, comment, key, about)
 
 
 @retried()
@@ -101,17 +102,46 @@ def _flagged(lease_id: uuid.UUID, labeler: Any, comment: str, key: str | None) -
         held = locked_lease(lease_id, labeler, to="flag")
         held.require_labeler(labeler)
         _write(held, labeler, LabelHistory.Event.FLAGGED, comment, key, at)
-        open_review(
-            queue=held.queue,
-            item_id=held.item.pk,
-            reason=Review.Reason.FLAGGED,
-            detail=f"{labeler.get_username()}: {comment}",
-            score=_FLAG_SCORE,
+        return _asked(held.queue, held.item, labeler, comment)
+
+
+@retried()
+def _flagged_label(label: Label, labeler: Any, comment: str, key: str | None) -> Submitted:
+    """Flag what the labeler has said; that needs no lease, and a label that was given in bulk has none."""
+    require_labeler(labeler, label.queue)
+    with acting(labeler, "flag"):
+        item = QueueItem.objects.select_for_update(no_key=True).get(pk=label.item_id)
+        if not Label.objects.filter(pk=label.pk).exists():  # taken back while this one waited for the lock
+            raise UnknownLabel
+        LabelHistory.objects.create(
+            example_id=label.example_id,
+            queue=label.queue,
+            session_id=label.session_id,
+            labeler=labeler,
+            annotator=label.annotator,
+            event=LabelHistory.Event.FLAGGED,
+            label_type=label.queue.label_type,
+            labeled_at=now(),
+            notes=comment,
+            content_hash=bytes(label.content_hash),
+            lease_id=label.lease_id,
+            key=key,
         )
-        held.item.refresh_from_db(fields=["state"])
-        labels = Label.objects.filter(item=held.item, annotator=labeler.get_username())
-        label = labels.values_list("pk", flat=True).first()
-    return Submitted(label, held.item.example_id, held.item.state, replayed=False)
+        return _asked(label.queue, item, labeler, comment)
+
+
+def _asked(queue: LabelingQueue, item: QueueItem, labeler: Any, comment: str) -> Submitted:
+    """Put the flag to a reviewer."""
+    open_review(
+        queue=queue,
+        item_id=item.pk,
+        reason=Review.Reason.FLAGGED,
+        detail=f"{labeler.get_username()}: {comment}",
+        score=_FLAG_SCORE,
+    )
+    item.refresh_from_db(fields=["state"])
+    label = Label.objects.filter(item=item, labeler=labeler).values_list("pk", flat=True).first()
+    return Submitted(label, item.example_id, item.state, replayed=False)
 
 
 def save_draft(
@@ -162,13 +192,24 @@ def _write(held: HeldLease, labeler: Any, event: str, text: str, key: str | None
     )
 
 
-def _replayed(event: str, lease_id: uuid.UUID, labeler: Any, text: str, key: str | None) -> Submitted:
-    """Return what the first sending of a key got."""
+def _replayed(
+    event: str,
+    lease_id: uuid.UUID | None,
+    labeler: Any,
+    text: str,
+    key: str | None,
+    about: Label | None = None,
+) -> Submitted:
+    """Return what the first sending of a key got; `about` is the label, where it is about one."""
     earlier = LabelHistory.objects.get(labeler=labeler, key=key)
-    if (earlier.event, earlier.lease_id, earlier.notes) != (event, lease_id, text):
+    is_same_example = about is None or (earlier.queue_id, earlier.example_id) == (
+        about.queue_id,
+        about.example_id,
+    )
+    if (earlier.event, earlier.lease_id, earlier.notes) != (event, lease_id, text) or not is_same_example:
         raise KeyReused(
             f"The idempotency key “{key}” was used for something else; this was not stored.",
             hint="Send it again with a key of its own.",
         )
     item = QueueItem.objects.get(queue=earlier.queue_id, example=earlier.example_id)
-    return Submitted(None, item.example_id, item.state, replayed=True)
+    return Submitted(None if about is None else about.pk, item.example_id, item.state, replayed=True)

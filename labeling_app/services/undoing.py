@@ -76,9 +76,7 @@ def _undone(label_id: int, labeler: Any, key: str | None) -> Task:
 
 def _lease_of(label_id: int, labeler: Any) -> uuid.UUID:
     """Return the lease of a label; one that was given in bulk or by import gets one now."""
-    label = Label.objects.filter(pk=label_id, labeler=labeler).select_related("queue", "item").first()
-    if label is None:
-        raise UnknownLabel
+    label = own_label(label_id=label_id, labeler=labeler)
     active = Lease.objects.filter(
         item=label.item_id, labeler=labeler, state__in=("held", "submitted", "skipped")
     )
@@ -228,6 +226,15 @@ def undo_skip(*, lease_id: uuid.UUID, labeler: Any) -> Task:
             )
         Lease.objects.filter(pk=lease_id).update(session=session)
         return _task(held, session, labeler, None)
+
+
+def own_label(*, label_id: int, labeler: Any) -> Label:
+    """Return a label that this labeler has given, with its queue, however it was given. Raises UnknownLabel."""
+    labels = Label.objects.select_related("queue__dataset", "queue__branch", "queue__example_type")
+    label = labels.filter(pk=label_id, labeler=labeler).first()
+    if label is None:
+        raise UnknownLabel
+    return label
 
 
 def own_labels(

@@ -10,9 +10,17 @@ import pytest
 from datasets_app.models import Example
 from datasets_app.services.curation.examples import delete_examples
 from goldenproject.kit.errors import Conflict
-from labeling_app.errors import ExampleGone, KeyReused, QueueNotOpen, UnknownLabel, UnknownLease
+from labeling_app.errors import (
+    ExampleGone,
+    KeyReused,
+    NotAssigned,
+    QueueNotOpen,
+    UnknownLabel,
+    UnknownLease,
+)
 from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease
-from labeling_app.services.bulk import label_in_bulk
+from labeling_app.services.assigning import set_members
+from labeling_app.services.bulk import label_in_bulk, undo_bulk
 from labeling_app.services.leasing import next_examples
 from labeling_app.services.queues import set_queue_state
 from labeling_app.services.sessions import end_session
@@ -165,6 +173,54 @@ def test_flag__own_label__opens_a_review(queue_factory: Factory, labelers: list[
     assert item_of(queue, "t1").state == "review"
     with pytest.raises(UnknownLabel):
         flag(label_id=done.label, labeler=labelers[1], comment="not mine")
+
+
+def test_flag__own_label_given_in_bulk__opens_a_review_and_makes_no_lease(
+    queue_factory: Factory, person: Callable[..., Any]
+) -> None:
+    reviewer, queue = person("reviewer"), queue_factory()
+    bulk = label_in_bulk(
+        queue=queue, example_ids=[item_of(queue, "t1").example_id], value={"label": "a"}, actor=reviewer
+    )
+    label = Label.objects.get(bulk=bulk)
+    first, again = (
+        flag(label_id=label.pk, labeler=reviewer, comment="Not like the others.", key="f") for _ in range(2)
+    )
+    assert (first.label, first.item_state, first.replayed, again.replayed) == (
+        label.pk,
+        "review",
+        False,
+        True,
+    )
+    assert item_of(queue, "t1").reviews.get().detail == "reviewer: Not like the others."
+    said = LabelHistory.objects.get(event="flagged")
+    assert (said.annotator, said.lease_id, said.notes) == ("reviewer", None, "Not like the others.")
+    assert said.history.get().history_user == reviewer
+    assert not Lease.objects.exists()
+    assert undo_bulk(bulk=bulk, actor=reviewer).taken_back == 1
+    assert ids(take(queue, reviewer)) == ["t1"]
+
+
+def test_flag__key_of_a_flag_about_another_example__is_refused(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue = queue_factory()
+    one, other = answer(queue, labelers[0]), answer(queue, labelers[0])
+    flag(label_id=one.label, labeler=labelers[0], comment="In doubt.", key="f")
+    with pytest.raises(KeyReused):
+        flag(label_id=other.label, labeler=labelers[0], comment="In doubt.", key="f")
+    assert not item_of(queue, "t2").reviews.exists()
+
+
+def test_flag__own_label_but_taken_off_the_queue__is_refused(
+    queue_factory: Factory, labelers: list[Any]
+) -> None:
+    queue = queue_factory()
+    done = answer(queue, labelers[0])
+    set_members(queue=queue, users=[labelers[1]], groups=[], actor=None)
+    with pytest.raises(NotAssigned):
+        flag(label_id=done.label, labeler=labelers[0], comment="In doubt.")
+    assert item_of(queue, "t1").state == "adopted"
 
 
 def test_own_labels__newest_first__page_by_page(queue_factory: Factory, labelers: list[Any]) -> None:
