@@ -18,7 +18,7 @@ class UnknownLease(NotFound):
 
 
 class UnknownLabel(NotFound):
-    """There is no such label of yours."""
+    """There is no such label of yours; it was taken back, or its example was redacted."""
 
     code = "unknown_label"
 
@@ -51,6 +51,12 @@ class ExampleGone(Conflict):
     """The example was removed while you were labeling it; your answer is kept in the history, not counted."""
 
     code = "example_gone"
+
+
+class ExampleRedacted(ExampleGone):
+    """This example was redacted: its content was erased for good, with all that was said about it. Nothing of this is kept."""
+
+    code = "example_redacted"
 
 
 class TypeChanged(Conflict):
@@ -93,3 +99,9 @@ class ReviewClaimed(Conflict):
     """Another reviewer has this review open."""
 
     code = "review_claimed"
+
+
+class LabeledSince(Conflict):
+    """This example was labeled since it was sent back."""
+
+    code = "labeled_since"

@@ -78,4 +78,9 @@ def tombstone(blob_hash_hex: str, reason: str, at: str) -> str:
 
 
 def is_tombstone(document: Any) -> bool:
-    return isinstance(document, dict) and document.get(REDACTED_KEY) is True and "type" not in document
+    """Tell whether a JSON value is what a redaction left, and not somebody's own that looks a little like it."""
+    return (
+        isinstance(document, dict)
+        and document.get(REDACTED_KEY) is True
+        and document.keys() == {REDACTED_KEY, "hash", "reason", "at"}
+    )

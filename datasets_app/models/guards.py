@@ -19,7 +19,6 @@ _FROZEN = (
     "datasets_app_datasetcommit",
     "datasets_app_examplechange",
     "datasets_app_redaction",
-    "datasets_app_auditevent",
 )
 # model table → (history table, primary key, columns whose change alone is not worth a row)
 _AUDITED = {
@@ -140,6 +139,7 @@ def dataset_guards() -> list[Guard]:
     """The triggers of datasets and their versions, in a fixed order."""
     guards = [guard for table in _FROZEN for guard in frozen(table)]
     guards += _frozen_but_redactable("datasets_app_blob", "golden_guard_blob_update")
+    guards += _frozen_but_redactable("datasets_app_auditevent", "golden_guard_audit_erasure")
     for table, (history, pk, ignored) in _AUDITED.items():
         guards += audited(table, history, pk, ignored)
         if table == "datasets_app_example":
@@ -164,7 +164,7 @@ def create_sql() -> str:
 
 def drop_sql() -> str:
     functions = (
-        "golden_refuse, golden_guard_blob_update, golden_guard_history_update, golden_audit, "
+        "golden_refuse, golden_guard_blob_update, golden_guard_history_update, golden_guard_audit_erasure, golden_audit, "
         "golden_fill_search_text, golden_search_text, golden_track_inserted, golden_track_updated, "
         "golden_track_deleted, golden_guard_ref, golden_guard_commit"
     )

@@ -37,6 +37,20 @@ BEGIN
               HINT = 'Content is erased with golden_redact, which leaves a tombstone.';
 END $$;
 
+-- An audit event may lose the words that a person added to its summary, when its dataset has a redaction on record.
+CREATE OR REPLACE FUNCTION golden_guard_audit_erasure() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_jsonb(NEW) - 'summary' = to_jsonb(OLD) - 'summary'
+       AND NEW.summary LIKE '%[redacted]'
+       AND starts_with(OLD.summary, left(NEW.summary, -length('[redacted]')))
+       AND EXISTS (SELECT 1 FROM datasets_app_redaction r WHERE r.dataset_id = OLD.dataset_id) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'golden: UPDATE on % is refused: the table is append-only', TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation',
+              HINT = 'What was recorded stays recorded; write a new row instead.';
+END $$;
+
 -- Writes the history rows of a statement. TG_ARGV: history table, primary key column, columns whose change alone is no change.
 -- The columns are read from the catalogue when it runs, so a migration needs no new version of it.
 CREATE OR REPLACE FUNCTION golden_audit() RETURNS trigger LANGUAGE plpgsql AS $$

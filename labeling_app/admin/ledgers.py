@@ -14,11 +14,13 @@ from django.utils.safestring import SafeString
 
 from datasets_app.admin.example_rows import plain
 from datasets_app.domain.canonical import canonical_text
+from datasets_app.domain.content import is_tombstone
 from datasets_app.domain.roles import Action
 from datasets_app.services.access import allowed_datasets, may_somewhere
 from goldenproject.kit.admin import ConsoleAdmin, LedgerAdmin
 from labeling_app.models import LabelHistory, LabelingSession
 from labeling_app.services.annotators import annotated_by
+from labeling_app.services.erasing import ERASED_TEXT
 
 SHOWN_CHARACTERS = 80
 _TONES = {
@@ -32,7 +34,9 @@ _TONES = {
     "flagged": 3,
     "sent_back": 3,
     "restored": 5,
+    "redacted": 6,
 }
+_ERASED = format_html('<span class="gd-muted">{}</span>', ERASED_TEXT)
 
 
 class LabelHistoryAdmin(LedgerAdmin):
@@ -96,6 +100,8 @@ class LabelHistoryAdmin(LedgerAdmin):
 
     def answer(self, row: LabelHistory) -> SafeString:
         value = row.label_value
+        if is_tombstone(value):
+            return _ERASED
         if isinstance(value, dict) and len(value) == 1:  # an answer of one field is that field
             (value,) = value.values()
         text = row.notes if value is None else plain(value)
@@ -177,4 +183,6 @@ class LabelingSessionAdmin(ConsoleAdmin):
 
 
 def _json(value: Any) -> SafeString:
+    if is_tombstone(value):
+        return format_html("{} ({}: {})", _ERASED, value["at"][:10], value["reason"])
     return format_html('<pre class="gd-mono">{}</pre>', "—" if value is None else canonical_text(value))

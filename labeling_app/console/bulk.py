@@ -18,6 +18,7 @@ from django.urls import reverse
 from datasets_app.admin.corpus.base import id_in, id_or_none, query_string, text_of
 from datasets_app.admin.example_rows import excerpt, plain, tone
 from datasets_app.admin.jobs import job_address
+from datasets_app.domain.content import is_tombstone
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.models import Example, ExampleIdentity, JobRun, ValidationStatus
@@ -28,6 +29,7 @@ from labeling_app.console.form import queue_form
 from labeling_app.domain.bulk_plan import told
 from labeling_app.models import BulkLabeling
 from labeling_app.services.bulk import MOST_AT_ONCE, bulks_of, get_bulk, label_in_bulk, undo_bulk
+from labeling_app.services.erasing import ERASED_TEXT
 from labeling_app.services.reordering import LEARNING, reorder_or_start
 from labeling_app.services.similar import (
     Found,
@@ -208,6 +210,8 @@ class BulkPage(QueuePage):
 
     def _batch(self, bulk: BulkLabeling) -> dict[str, Any]:
         answer = plain(bulk.value if not isinstance(bulk.value, dict) else _only_value(bulk.value))[:80]
+        if is_tombstone(bulk.value):
+            answer = ERASED_TEXT
         return {"bulk": bulk, "answer": answer, "tone": tone(answer), "how": _how(bulk.rule)}
 
     def _config(self) -> dict[str, Any]:
@@ -329,6 +333,8 @@ def _only_value(value: dict[str, Any]) -> Any:
 
 def _how(rule: Mapping[str, Any]) -> str:
     """Say in words how the examples of a batch were found."""
+    if rule.get("redacted"):
+        return ERASED_TEXT
     parts = []
     if like := rule.get("similar_to"):
         known = ExampleIdentity.objects.filter(pk=like).first()

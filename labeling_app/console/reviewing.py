@@ -19,6 +19,7 @@ from django.middleware.csrf import get_token
 from django.urls import reverse
 
 from datasets_app.admin.example_rows import plain, tone
+from datasets_app.domain.content import is_tombstone
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.services.access import may_somewhere, require
@@ -27,6 +28,7 @@ from labeling_app.console.base import LabelingPage, QueuePage
 from labeling_app.console.form import queue_form
 from labeling_app.domain.answer_fields import Kind
 from labeling_app.models import Consensus, Label, LabelingQueue, Review
+from labeling_app.services.erasing import ERASED_TEXT
 from labeling_app.services.queue_fields import fields_of
 from labeling_app.services.recomputing import start_recompute
 from labeling_app.services.review_cases import ReviewCase
@@ -332,7 +334,8 @@ def _rows(reviews: Sequence[Review], address: str) -> list[ReviewRow]:
                 decision=_DECISIONS.get(review.outcome, ""),
                 agreement="—" if agreement is None else f"{100 * agreement:.0f} %",
                 answers=answers,
-                is_undoable=review.outcome not in ("", Review.Outcome.SETTLED, Review.Outcome.SENT_BACK),
+                is_undoable=review.outcome
+                not in ("", Review.Outcome.SETTLED, Review.Outcome.SENT_BACK, Review.Outcome.REDACTED),
                 address=f"{address}?review={review.pk}",
             )
         )
@@ -340,6 +343,8 @@ def _rows(reviews: Sequence[Review], address: str) -> list[ReviewRow]:
 
 
 def _in_short(value: Any, field: Any) -> str:
+    if is_tombstone(value):
+        return ERASED_TEXT
     return plain(field.of(value) if field else value)[:80]
 
 

@@ -172,6 +172,7 @@ class LabelHistory(models.Model):
         REJECTED = "rejected"
         SENT_BACK = "sent_back", "sent back to the labelers"
         RESTORED = "restored", "restored: sending it back was undone"
+        REDACTED = "redacted", "redacted: what was said before is erased"
 
     example = models.ForeignKey(
         ExampleIdentity,

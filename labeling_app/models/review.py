@@ -79,6 +79,7 @@ class Review(models.Model):
         SENT_BACK = "sent_back", "sent back to the labelers"
         KEPT = "kept", "the answer that is there stays"
         SETTLED = "settled", "settled by itself: the labels agree now"
+        REDACTED = "redacted", "closed: the example was redacted"
 
     queue = models.ForeignKey(LabelingQueue, on_delete=models.PROTECT, related_name="reviews")
     item = models.ForeignKey(QueueItem, on_delete=models.PROTECT, related_name="reviews")

@@ -33,6 +33,8 @@ def adopted_labels(example: uuid.UUID) -> list[LabelBehind]:
             said[key] = row.label_value
         elif row.event in _WITHDRAWN:
             said.pop(key, None)
+        elif row.event == LabelHistory.Event.REDACTED:
+            said = {(queue, name): word for (queue, name), word in said.items() if queue != row.queue_id}
         elif row.event == LabelHistory.Event.ADOPTED:
             words = {name: word for (queue, name), word in said.items() if queue == row.queue_id}
             exact = [name for name, word in words.items() if same_json(word, row.label_value)]

@@ -14,8 +14,9 @@ from goldenproject.kit.commands import Outcome
 
 class Command(DatasetCommand):
     help = (
-        "Erase what an example ever held, in all versions, in its history and in the working copies. The hashes stay, so "
-        "versions still verify. This cannot be undone, and older backups still hold the text."
+        "Erase what an example ever held, in all versions, in its history, in the working copies, and what labelers and "
+        "reviewers said of it. The hashes stay, so versions still verify. This cannot be undone, and older backups still "
+        "hold the text."
     )
 
     def add_command_arguments(self, parser: ArgumentParser) -> None:
@@ -40,6 +41,7 @@ class Command(DatasetCommand):
             "working_rows": result.working_rows,
             "history_rows": result.history_rows,
             "also_in": list(result.also_in),
+            "elsewhere": result.elsewhere,
         }
         rows = [
             line(
@@ -47,6 +49,9 @@ class Command(DatasetCommand):
                 f"and {count(result.history_rows, 'row')} of history."
             )
         ]
+        if result.elsewhere:
+            told = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in result.elsewhere.items())
+            rows.append(line(f"Of what was said about it: {told}."))
         if result.also_in:
             rows.append(
                 line((f"These had the very same text and lost it too: {', '.join(result.also_in)}", "yellow"))

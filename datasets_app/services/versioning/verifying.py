@@ -104,9 +104,10 @@ _BAD_BLOBS = """
      WHERE sha256(convert_to(b.body, 'UTF8')) <> b.hash
        AND NOT EXISTS (SELECT 1 FROM datasets_app_redaction r WHERE r.blob_hash = b.hash AND r.tombstone = b.body)
 """
+# What was never committed has a redaction too, of no blob; that a version's blob is missing is found elsewhere.
 _UNREDACTED = """
     SELECT encode(r.blob_hash, 'hex') FROM datasets_app_redaction r
-      LEFT JOIN datasets_app_blob b ON b.hash = r.blob_hash WHERE b.body IS DISTINCT FROM r.tombstone
+      JOIN datasets_app_blob b ON b.hash = r.blob_hash WHERE b.body <> r.tombstone
 """
 _BAD_NODES = "SELECT encode(hash, 'hex') FROM datasets_app_node WHERE sha256(body) <> hash"
 

@@ -5,6 +5,7 @@ import { answerText, copy, el, icon } from "./console_dom.js";
 const TITLES = {
   lease_lost: "This answer came too late",
   example_gone: "The example was removed",
+  example_redacted: "The example was redacted",
   example_changed: "The example was changed while you were answering",
   type_changed: "The form was changed while you were answering",
   schema_violation: "This answer does not fit the form",
