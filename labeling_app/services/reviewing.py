@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-
-from django.db.models import QuerySet
 
 from datasets_app.domain.canonical import same_json
 from datasets_app.domain.roles import Action
 from datasets_app.errors import SchemaViolation
 from datasets_app.models import Example, ValidationStatus
-from datasets_app.services.access import allowed_datasets, record, require
+from datasets_app.services.access import record, require
 from datasets_app.services.curation.adopting import Adoption, adopt_outputs, working_answers
 from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.clock import now
-from goldenproject.kit.errors import BadInput, Conflict, NotFound
+from goldenproject.kit.errors import BadInput, Conflict
 from goldenproject.kit.retries import retried
 from labeling_app.domain.settlement import ADJUDICATED, label_provenance
 from labeling_app.errors import AlreadyDecided, ExampleChanged, ExampleGone
-from labeling_app.models import Consensus, Label, LabelHistory, LabelingQueue, Lease, QueueItem, Review
+from labeling_app.models import Consensus, LabelHistory, LabelingQueue, QueueItem, Review, ReviewClaim
 from labeling_app.services.adopting_answers import (
     Answer,
     adopt_answers,
     log_row,
     put_back,
 )
+from labeling_app.services.erasing import refuse_redacted
 from labeling_app.services.events import example_rejected
 from labeling_app.services.keeping import checked_text
 from labeling_app.services.review_cases import ReviewCase, case_of
+from labeling_app.services.review_claims import refuse_claimed
+from labeling_app.services.review_listing import (
+    UnknownReview,
+    decided_reviews,
+    get_review,
+    next_reviews,
+)
 from labeling_app.services.review_opening import open_review, open_reviews, resting_state
+from labeling_app.services.review_sending import send_back, take_back_sending
 from labeling_app.services.settled_rows import write_consensuses, write_item_states
 from labeling_app.services.settling import lock_items
-from labeling_app.services.slots import recount, rewind
 
 __all__ = [
     "ReviewCase",
@@ -50,52 +55,6 @@ __all__ = [
 _ANSWERS = (Review.Outcome.ADOPTED, Review.Outcome.THIRD_ANSWER)
 _NEEDS_REASON = (Review.Outcome.REJECTED, Review.Outcome.SENT_BACK)
 _DECISIONS = (*_ANSWERS, *_NEEDS_REASON, Review.Outcome.KEPT)
-
-
-class UnknownReview(NotFound):
-    """There is no such review."""
-
-    code = "unknown_review"
-
-
-def get_review(review_id: int) -> Review:
-    """Return a review with its queue and item. Raises UnknownReview."""
-    found = (
-        Review.objects.select_related(
-            "queue__dataset", "queue__branch__dataset", "queue__example_type", "item__example", "decided_by"
-        )
-        .filter(pk=review_id)
-        .first()
-    )
-    if found is None:
-        raise UnknownReview(hint="It may be of a queue that was removed.")
-    return found
-
-
-def _visible(person: Any, queue: LabelingQueue | None) -> QuerySet[Review]:
-    reviews = Review.objects.select_related("queue__dataset", "item__example", "decided_by")
-    if queue is not None:
-        require(person, Action.REVIEW, queue.dataset)
-        return reviews.filter(queue=queue)
-    return reviews.filter(queue__dataset__in=allowed_datasets(person, Action.REVIEW))
-
-
-def next_reviews(
-    queue: LabelingQueue | None, person: Any, *, reason: str = "", but: Iterable[int] = ()
-) -> QuerySet[Review]:
-    """Return the open reviews that `person` may decide, lowest score first: of one queue, or of all.
-
-    Those of examples that left the working copy wait until they come back; `but` leaves some out.
-    """
-    found = _visible(person, queue).filter(outcome="").exclude(item__state=QueueItem.State.GONE)
-    if reason:
-        found = found.filter(reason=reason)
-    return found.exclude(pk__in=list(but)).order_by("score", "pk")
-
-
-def decided_reviews(queue: LabelingQueue | None, person: Any) -> QuerySet[Review]:
-    """Return what was decided of what `person` may review, newest first."""
-    return _visible(person, queue).exclude(outcome="").order_by("-decided_at", "-pk")
 
 
 @retried()
@@ -116,8 +75,9 @@ def decide(
     - `sent_back`: the labels go into the history and the example is labeled anew; `comment` is shown to the labelers.
     - `kept`: nothing changes.
 
-    `seen` is the fingerprint of the case that the decision is about (`ReviewCase.fingerprint`). Raises AlreadyDecided,
-    ExampleChanged when the case is another one by now, ExampleGone, SchemaViolation, BadInput, Forbidden, UnknownReview.
+    `seen` is the fingerprint of the case that the decision is about (`ReviewCase.fingerprint`). Whoever decides gives
+    the claim back. Raises AlreadyDecided, ReviewClaimed when another reviewer has the review open, ExampleChanged when
+    the case is another one by now, ExampleGone, SchemaViolation, BadInput, Forbidden, UnknownReview.
     """
     if outcome not in _DECISIONS:
         raise BadInput(f"Outcome: found “{outcome}”, expected one of {', '.join(_DECISIONS)}.")
@@ -130,6 +90,8 @@ def decide(
     with acting(actor, f"review: {outcome}"):
         item = _locked(review)
         _refuse_decided(review)
+        refuse_claimed(review.pk, actor)
+        at = now()
         case = case_of(review)
         if seen is not None and seen != case.fingerprint:
             raise ExampleChanged(
@@ -141,15 +103,16 @@ def decide(
         elif outcome == Review.Outcome.REJECTED:
             _reject(review, item, comment, actor)
         elif outcome == Review.Outcome.SENT_BACK:
-            _send_back(review, item, comment, actor)
+            send_back(queue=queue, item=item, comment=comment, actor=actor, at=at)
         else:
             consensus = Consensus.objects.filter(pk=item.pk, adopted_at__isnull=False)
             state = resting_state(item, queue.overlap, is_adopted=consensus.exists())
             write_item_states({item.pk: state})
         review.outcome, review.comment = outcome, comment
         review.value = value if outcome in _ANSWERS else None
-        review.decided_by, review.decided_at = known_person(actor), now()
+        review.decided_by, review.decided_at = known_person(actor), at
         review.save(update_fields=["outcome", "comment", "value", "decided_by", "decided_at"])
+        ReviewClaim.objects.filter(review=review).delete()
         record(
             actor,
             "labels.review",
@@ -255,53 +218,13 @@ def _reject(review: Review, item: QueueItem, comment: str, actor: Any) -> None:
     )
 
 
-def _send_back(review: Review, item: QueueItem, comment: str, actor: Any) -> None:
-    """Withdraw the labels into the history, and let the same labelers have the example again."""
-    queue, at = review.queue, now()
-    consensus = Consensus.objects.filter(pk=item.pk).first()
-    if consensus is not None and consensus.adopted_at is not None:
-        put_back(
-            queue=queue, items={item.pk: item}, adopted={item.pk: consensus}, actor=actor, reason=comment
-        )
-    labels = list(Label.objects.filter(item=item).select_related("labeler").order_by("pk"))
-    LabelHistory.objects.bulk_create([_withdrawn(queue, item, label, at, comment) for label in labels])
-    Label.objects.filter(pk__in=[label.pk for label in labels]).delete()
-    Lease.objects.filter(
-        item=item, state__in=(Lease.State.SUBMITTED, Lease.State.SKIPPED), slot__gte=0
-    ).update(state=Lease.State.RELEASED)
-    if consensus is not None:
-        consensus.value, consensus.confidence, consensus.agreement, consensus.label_count = (
-            None,
-            None,
-            None,
-            0,
-        )
-        write_consensuses([consensus])
-    recount(queue=queue, item_ids=[item.pk])
-    write_item_states({item.pk: QueueItem.State.OPEN})
-    rewind(queue=queue, item_ids=[item.pk])
-
-
-def _withdrawn(queue: LabelingQueue, item: QueueItem, label: Label, at: Any, comment: str) -> LabelHistory:
-    row = log_row(
-        queue,
-        item,
-        LabelHistory.Event.SENT_BACK,
-        by=label.labeler,
-        at=at,
-        previous=label.value,
-        notes=comment,
-    )
-    row.annotator, row.source, row.lease_id = label.annotator, label.source, label.lease_id
-    return row
-
-
 @retried()
 def undo_decision(*, review_id: int, actor: Any, comment: str = "") -> Review:
     """Take the newest decision about an item back; the review is open again, and the history keeps both.
 
-    What the decision wrote is put back, unless somebody changed it since. Labels that were sent back are not: they are
-    in the history, and the example is being labeled anew. Raises Conflict, BadInput, Forbidden, UnknownReview.
+    What the decision wrote is put back, unless somebody changed it since. Labels that were sent back are there again,
+    with what followed from them, as long as nobody has labeled the example since. Raises LabeledSince, ExampleChanged,
+    ExampleGone, Conflict, BadInput, Forbidden, UnknownReview.
     """
     comment = checked_text("Comment", comment).strip()
     review = get_review(review_id)
@@ -309,7 +232,7 @@ def undo_decision(*, review_id: int, actor: Any, comment: str = "") -> Review:
     require(actor, Action.REVIEW, queue.dataset)
     with acting(actor, "review: decision undone"):
         item = _locked(review)
-        outcome = review.outcome
+        outcome, decided_at, at = review.outcome, review.decided_at, now()
         _refuse_undo(review)
         # open again first: what putting back has to tell is then told in it
         review.outcome, review.value, review.decided_by, review.decided_at = (
@@ -323,6 +246,8 @@ def undo_decision(*, review_id: int, actor: Any, comment: str = "") -> Review:
             _take_answer_back(queue, item, actor)
         elif outcome == Review.Outcome.REJECTED:
             _take_rejection_back(queue, item, actor)
+        elif outcome == Review.Outcome.SENT_BACK:
+            take_back_sending(review=review, item=item, decided_at=decided_at, actor=actor, at=at)
         if item.state != QueueItem.State.GONE:
             wanted = item.label_count < queue.overlap
             write_item_states({item.pk: QueueItem.State.OPEN if wanted else QueueItem.State.REVIEW})
@@ -342,10 +267,15 @@ def _refuse_undo(review: Review) -> None:
         raise Conflict("This review is open: there is no decision to undo.")
     if review.outcome == Review.Outcome.SETTLED:
         raise Conflict("Nobody decided this review: the labels agreed.", hint="Undo the label instead.")
-    if review.outcome == Review.Outcome.SENT_BACK:
-        raise Conflict("The labels were sent back and the example is being labeled anew: that stands.")
-    if Review.objects.filter(item=review.item_id, pk__gt=review.pk).exists():
-        raise Conflict("There was another review of this example since.", hint="Undo that one first.")
+    refuse_redacted(
+        example_id=review.item.example_id, queue_id=review.queue_id, since=review.decided_at
+    )
+    later = Review.objects.filter(item=review.item_id, pk__gt=review.pk).order_by("-pk").first()
+    if later is not None:
+        raise Conflict(
+            "There was another review of this example since.",
+            hint="Undo that one first." if later.outcome else "It is open: decide that one.",
+        )
 
 
 def _take_answer_back(queue: LabelingQueue, item: QueueItem, actor: Any) -> None:

@@ -34,6 +34,7 @@ UNGUARDED = {
     "labeling_app_label": "the newest state of the label history, which is append-only and audited",
     "labeling_app_suggestion": "what a model proposes, no golden data; bringing them in writes an audit event",
     "labeling_app_draft": "an answer not given yet",
+    "labeling_app_reviewclaim": "who has which review open until when; decisions and takings over are on record elsewhere",
     "labeling_app_keymap": "a person's own keys, no golden data",
     "labeling_app_webhookdelivery": "a message and how its sending went; the webhook itself is audited",
     "datasets_app_jobrun": "progress of a job; what the job does is audited where it does it",

@@ -11,7 +11,7 @@ from datasets_app.models import AuditEvent, Example, Membership
 from datasets_app.services.curation.examples import update_example
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, Conflict, Forbidden
-from labeling_app.errors import AlreadyDecided, ExampleChanged, ExampleGone
+from labeling_app.errors import AlreadyDecided, ExampleChanged, ExampleGone, LabeledSince
 from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease, QueueItem, Review
 from labeling_app.services.events import example_rejected, example_validated
 from labeling_app.services.reviewing import (
@@ -312,12 +312,12 @@ def test_undo_decision__rejected__status_is_as_before() -> None:
     )
 
 
-def test_undo_decision__sent_back__stands() -> None:
+def test_undo_decision__sent_back_labels_that_the_log_does_not_tell_of__is_refused() -> None:
     queue = queue_of(contacts())
     review = _disputed(queue, "B", "A")
     reviewer = _reviewer(queue)
     decide(review_id=review.pk, actor=reviewer, outcome="sent_back", comment="again")
-    with pytest.raises(Conflict, match="sent back"):
+    with pytest.raises(LabeledSince, match="does not tell how labeler-1 gave the label"):
         undo_decision(review_id=review.pk, actor=reviewer)
 
 
