@@ -17,6 +17,7 @@ from labeling_app.api.shapes import FlagBody, TaskAnswer
 from labeling_app.models import Label, LabelHistory, Source
 from labeling_app.services.annotators import annotated_by
 from labeling_app.services.submitting import flag
+from labeling_app.services.tasks import tells_names
 from labeling_app.services.undoing import own_labels, undo_label
 
 LARGEST_ID = 2**63 - 1
@@ -98,7 +99,10 @@ class MyLabelsView(QueueView):
         )
         page = found[: query["limit"]]
         before = page[-1].pk if len(found) > len(page) else None
-        return Response({"results": MyLabelOut(page, many=True).data, "before": before})
+        told = list(MyLabelOut(page, many=True).data)
+        if not tells_names(self.queue, request.user):
+            told = [{**one, "external_id": None} for one in told]
+        return Response({"results": told, "before": before})
 
 
 class LabelOut(serializers.Serializer):

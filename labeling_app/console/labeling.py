@@ -11,6 +11,7 @@ from django.middleware.csrf import get_token
 from django.urls import NoReverseMatch, reverse
 
 from datasets_app.domain.roles import Action
+from datasets_app.services.access import require
 from labeling_app.console.base import QueuePage
 from labeling_app.console.form import queue_form
 from labeling_app.errors import LabelerPaused
@@ -21,7 +22,7 @@ API = "/api/v1/labeling/"
 
 
 class LabelConsole(QueuePage):
-    """/admin/label/<queue>/: one example at a time. `?type=validation` or `correction` shows the answers that are there."""
+    """/admin/label/<queue>/: one example at a time. `?type=validation` or `correction` shows reviewers the answers that are there."""
 
     action = Action.LABEL
     template_name = "labeling_app/console/labeling.html"
@@ -32,6 +33,8 @@ class LabelConsole(QueuePage):
             LabelerPaused
         ):  # the page itself tells this, and what waits in the browser is not out of reach
             require_labeler(self.person, self.queue)
+        if self._session_type() != LabelingSession.Type.INITIAL_LABELING:
+            require(self.person, Action.REVIEW, self.queue.dataset)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         get_token(self.request)  # sets the cookie that the page's requests are signed with

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -17,14 +19,25 @@ RECENT_CHECKS: Final = 50
 _WHOLE: Final = 2**64
 
 
-def gold_due(seed: int, session_id: Any, served: int, rate: float | Decimal) -> bool:
-    """Tell whether the example number `served` of a session is to be a hidden check.
+def gold_due(secret: bytes, labeler: int, item: int, rate: float | Decimal) -> bool:
+    """Tell whether a hidden check stands before the example `item` of a queue when it is given to `labeler`.
 
-    The same arguments give the same answer; over many examples the share of checks is `rate` (0 … 1). Nobody who does
-    not know the queue's seed can tell when the next one comes.
+    The same arguments give the same answer. Of all that labelers are given the share of checks is `rate` (0 … 0.5): so
+    one stands before `rate / (1 - rate)` of the examples. Nobody who does not know the queue's secret can tell which.
     """
-    digest = hashlib.sha256(f"{seed}:{session_id}:{served}".encode()).digest()
-    return int.from_bytes(digest[:8]) < float(rate) * _WHOLE
+    share = float(rate)
+    digest = hmac.digest(secret, f"due {labeler} {item}".encode(), hashlib.sha256)
+    return share >= 0.5 or int.from_bytes(digest[:8]) < share / (1 - share) * _WHOLE
+
+
+def lease_of_check(secret: bytes, labeler: int, item: int, time: int) -> uuid.UUID:
+    """Return the id of the lease under which `labeler` is given the check before `item` for the time number `time`.
+
+    It looks like any random UUID. Who knows the secret can ask with it what became of the check, and need not store
+    before which example a check stands.
+    """
+    digest = hmac.digest(secret, f"lease {labeler} {item} {time}".encode(), hashlib.sha256)
+    return uuid.UUID(bytes=digest[:16], version=4)
 
 
 def is_right(answer: Any, gold: Any, fields: Sequence[AnswerField]) -> bool:

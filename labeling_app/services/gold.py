@@ -6,8 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import MD5, Cast, Concat
+from django.db.models import Count, Q, QuerySet
 
 from datasets_app.domain.roles import Action
 from datasets_app.errors import SchemaViolation
@@ -25,14 +24,12 @@ from labeling_app.models import (
     Label,
     LabelerStanding,
     LabelingQueue,
-    LabelingSession,
     Lease,
     QueueItem,
 )
 from labeling_app.services.queue_fields import fields_of
 from labeling_app.services.slots import recount, rewind
 
-_HAD = (Lease.State.HELD, Lease.State.SUBMITTED, Lease.State.SKIPPED)
 MOST_AT_ONCE = 10_000
 
 
@@ -210,26 +207,7 @@ def _judge_anew(queue: LabelingQueue, answers: Mapping[int, Any]) -> None:
     Label.objects.bulk_update(changed, ["gold_correct"], batch_size=500)
 
 
-# --- hidden checks ------------------------------------------------------------------------------------------------
-def pick_gold(*, session: LabelingSession) -> int | None:
-    """Return the item of a gold answer that this labeler never had, or None when there is none left.
-
-    Which of them comes is the same for the same session and differs between sessions.
-    """
-    had = Lease.objects.filter(item=OuterRef("item_id"), labeler=session.labeler_id, state__in=_HAD)
-    said = Label.objects.filter(item=OuterRef("item_id"), labeler=session.labeler_id)
-    shuffled = MD5(
-        Concat(Value(f"{session.pk}:"), Cast("item_id", CharField()), output_field=CharField()),
-    )
-    return (
-        GoldAnswer.objects.filter(~Exists(had), ~Exists(said), queue=session.queue_id)
-        .exclude(item__state=QueueItem.State.GONE)
-        .order_by(shuffled)
-        .values_list("item_id", flat=True)
-        .first()
-    )
-
-
+# --- answers to checks; services/hidden_checks.py says when one comes ----------------------------------------------
 def judge(*, queue: LabelingQueue, item_id: int, labeler: Any, value: Any) -> bool:
     """Tell whether the answer to a hidden check is right, and pause the labeler when too many of the newest were not.
 

@@ -16,15 +16,16 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from datasets_app.domain.canonical import loads_stored
-from goldenproject.kit.clock import now, random_uuid
+from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
 from labeling_app.errors import QueueNotOpen, SessionEnded, UnknownLease
 from labeling_app.models import LabelingQueue, LabelingSession, QueueItem
 from labeling_app.services.assigning import Facts, queues_for, require_labeler, require_open
+from labeling_app.services.hidden_checks import with_checks
 from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
-from labeling_app.services.picking import BEGINNING, Found, candidates, due_gold, refreshed
-from labeling_app.services.sessions import release_of_labeler
+from labeling_app.services.picking import BEGINNING, Found, candidates, refreshed
+from labeling_app.services.sessions import release_of_labeler, require_session
 from labeling_app.services.slots import end_leases, sweep_expired
 from labeling_app.services.tasks import Task, held_tasks, task_of
 
@@ -65,7 +66,7 @@ _TAKE = """
                AS w(lease, item, hash, gold)
         RETURNING item_id, is_gold_check
     ), taken AS (
-        UPDATE labeling_app_queueitem i SET open_slots = i.open_slots - 1
+        UPDATE labeling_app_queueitem i SET open_slots = least(i.open_slots, %(overlap)s - i.label_count) - 1
           FROM made WHERE i.id = made.item_id AND NOT made.is_gold_check
     )
     UPDATE labeling_app_labelingsession
@@ -83,10 +84,17 @@ _PROLONG = """
     RETURNING l.id, l.queue_id, l.leased_at
 """
 _OWN = """
-    SELECT l.queue_id, l.item_id, l.state
+    SELECT l.queue_id, l.item_id, l.state, l.session_id
       FROM labeling_app_lease l JOIN labeling_app_queueitem i ON i.id = l.item_id
      WHERE l.id = %s AND l.labeler_id = %s
        FOR NO KEY UPDATE OF l, i
+"""
+# Whatever was given back comes again to this session first, in any queue, check or not. A session that is busy just now
+# is left alone: it starts over by itself every so often.
+_LOOK_AGAIN = """
+    UPDATE labeling_app_labelingsession s SET seen_position = NULL, seen_item = NULL
+      FROM (SELECT id FROM labeling_app_labelingsession WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED) w
+     WHERE s.id = w.id
 """
 
 
@@ -183,6 +191,7 @@ def _queues(locked: _Locked) -> list[LabelingQueue]:
     session = locked.session
     if locked.queue is not None:
         require_labeler(session.labeler, locked.queue, locked.facts)
+        require_session(session, locked.queue)
         require_open(locked.queue)
         return [locked.queue]
     queues = queues_for(session.labeler).filter(state=LabelingQueue.State.OPEN)
@@ -190,7 +199,23 @@ def _queues(locked: _Locked) -> list[LabelingQueue]:
     if types:
         queues = queues.filter(example_type__name__in=types)
     paused = session.labeler.pk
-    return list(queues.exclude(standings__labeler=paused, standings__paused_at__isnull=False))
+    going = queues.exclude(standings__labeler=paused, standings__paused_at__isnull=False)
+    return _where_allowed(session, list(going))
+
+
+def _where_allowed(session: LabelingSession, queues: list[LabelingQueue]) -> list[LabelingQueue]:
+    """Return the queues in which the labeler may have such a session. Raises Forbidden when that is none of them."""
+    allowed, refusal = [], None
+    for queue in queues:
+        try:
+            require_session(session, queue)
+        except Forbidden as error:
+            refusal = error
+        else:
+            allowed.append(queue)
+    if refusal is not None and not allowed:
+        raise refusal
+    return allowed
 
 
 def _prolonged(
@@ -234,24 +259,23 @@ def _still_there(
 
 def _new(session: LabelingSession, queue: LabelingQueue, count: int, at: datetime) -> list[Task]:
     """Lease up to `count` examples of a queue to the session."""
-    found: list[Found] = []
-    gold, check = due_gold(session, queue, count)
-    place: tuple[float, int] | None = _place(session)
-    wanted = count - (check is not None)
-    if wanted and place is not None:
-        found, place = candidates(session, queue, wanted, place)
-    if check is not None:
-        found.insert(gold, check)
+    begin = _place(session)
+    found, place = candidates(session, queue, count, begin)
     if not found and refreshed(queue, at):
         found, place = candidates(session, queue, count, BEGINNING)
-    if session.queue_id is None:
-        place = None  # of several queues no one place can be remembered
-    session.seen_position, session.seen_item = place or (None, None)
-    if not found:
+    given = with_checks(session, queue, found, count, at=at, from_the_beginning=begin == BEGINNING)
+    left = found[sum(not one.is_gold for one in given) :]
+    if left:
+        place = left[0].before
+    if session.queue_id is None:  # of several queues no one place can be remembered
+        session.seen_position = session.seen_item = None
+    else:
+        session.seen_position, session.seen_item = place
+    if not given:
         with connection.cursor() as cursor:
             cursor.execute(_SEEN, [at, session.seen_position, session.seen_item, session.pk])
         return []
-    return _taken(session, queue, found, at)
+    return _taken(session, queue, given, at)
 
 
 def _place(session: LabelingSession) -> tuple[float, int]:
@@ -267,7 +291,6 @@ def _taken(
     session: LabelingSession, queue: LabelingQueue, found: Sequence[Found], at: datetime
 ) -> list[Task]:
     until = at + timedelta(seconds=queue.lease_s)
-    leases = [random_uuid() for _ in found]
     with connection.cursor() as cursor:
         cursor.execute(
             _TAKE,
@@ -278,7 +301,7 @@ def _taken(
                 "overlap": queue.overlap,
                 "at": at,
                 "until": until,
-                "leases": leases,
+                "leases": [one.lease for one in found],
                 "items": [one.item for one in found],
                 "hashes": [one.shown.content_hash for one in found],
                 "golds": [one.is_gold for one in found],
@@ -289,14 +312,15 @@ def _taken(
     session.served += len(found)
     return [
         task_of(
-            lease=lease,
+            lease=one.lease,
             item=one.item,
             expires_at=until,
             shown=one.shown,
             queue=queue,
+            labeler=session.labeler,
             session_type=session.session_type,
         )
-        for lease, one in zip(leases, found, strict=True)
+        for one in found
     ]
 
 
@@ -327,7 +351,9 @@ def release(*, lease_id: uuid.UUID, labeler: Any) -> None:
             found = cursor.fetchone()
         if found is None:
             raise UnknownLease
-        queue_id, item, state = found
+        queue_id, item, state, session_id = found
         if state == "held":
             queue = LabelingQueue.objects.get(pk=queue_id)
             end_leases(queue=queue, leases=[(lease_id, item)], state="released", at=at)
+            with connection.cursor() as cursor:
+                cursor.execute(_LOOK_AGAIN, [session_id])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.utils.crypto import salted_hmac
 
+from goldenproject.kit.clock import random_uuid
 from goldenproject.kit.database_io import try_advisory_lock
-from labeling_app.domain.gold_checks import gold_due
 from labeling_app.models import LabelingQueue, LabelingSession, QueueItem
-from labeling_app.services.gold import pick_gold
 from labeling_app.services.queue_filters import conditions
 from labeling_app.services.refreshing import (
     ROWS_REFRESHED_AT_ONCE,
@@ -33,11 +32,12 @@ _MOST_ROUNDS = 8
 # using queue_item_next, with two sub-plans (Index Scan using lease_never_twice_to_one, label_once_per_annotator), and
 # Index Scan using example_once_per_branch. `IS NULL` of a sub-select with LIMIT, where NOT EXISTS would say the same,
 # because that is made into a join, for which all leases of a labeler were read. What does not fit the queue any more
-# comes too, so that it can be marked as gone.
+# comes too, so that it can be marked as gone. `label_count` is asked for because `open_slots` may still be that of a
+# greater overlap, see the module overlap.
 _CANDIDATES = """
     SELECT i.id, i.position, coalesce(e.id IS NOT NULL AND ({queue_filters}), false), {payload}
       FROM labeling_app_queueitem i {row}
-     WHERE i.queue_id = %s AND i.open_slots > 0 AND i.state = 'open' AND NOT i.is_gold
+     WHERE i.queue_id = %s AND i.open_slots > 0 AND i.label_count < %s AND i.state = 'open' AND NOT i.is_gold
        AND (i.position, i.id) > (%s, %s) AND i.id <> ALL (%s)
        AND (i.assignee_id IS NULL OR i.assignee_id = %s)
        AND (i.assigned_group_id IS NULL OR i.assigned_group_id IN
@@ -51,16 +51,22 @@ _CANDIDATES = """
      LIMIT %s
        FOR NO KEY UPDATE OF i SKIP LOCKED
 """
-_GOLD = f"""
-    SELECT i.id, e.id IS NOT NULL AND ({{shown}}), {PAYLOAD} FROM labeling_app_queueitem i {ROW} WHERE i.id = %s
-"""
 
 
 @dataclass(frozen=True)
 class Found:
+    """An example to be given out, under the lease `lease`; an ordinary one stands at `position` in the queue."""
+
     item: int
     shown: Shown
+    position: float = 0
     is_gold: bool = False
+    lease: uuid.UUID = field(default_factory=random_uuid)
+
+    @property
+    def before(self) -> tuple[float, int]:
+        """The place in the queue from which it is the next."""
+        return self.position, self.item - 1
 
 
 def candidates(
@@ -81,7 +87,7 @@ def candidates(
             if not fits:
                 gone.append(item)
             elif len(found) < count:
-                found.append(Found(item, shown_of(payload)))
+                found.append(Found(item, shown_of(payload), position))
             else:
                 break  # looked at too many, because others were gone
             place = (position, item)
@@ -118,6 +124,7 @@ def _look(
                 queue.branch_id,
                 queue.example_type_id,
                 queue.pk,
+                queue.overlap,
                 *after,
                 but,
                 labeler.pk,
@@ -130,35 +137,6 @@ def _look(
         )
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-def due_gold(session: LabelingSession, queue: LabelingQueue, count: int) -> tuple[int, Found | None]:
-    """Return a gold item as a hidden check, and as which of the next `count` examples, when one is due.
-
-    None when none is, or when this labeler had them all. At the most one at a time. Where the answer that is there is
-    shown, a check would be answered by what it shows; and one without the text that the labeler asked for would stand out.
-    """
-    unseen = session.session_type == LabelingSession.Type.INITIAL_LABELING
-    if not queue.gold_rate or session.queue_id is None or not unseen:
-        return 0, None
-    seed = _secret_seed(queue)
-    due = [n for n in range(count) if gold_due(seed, session.pk, session.served + n, queue.gold_rate)]
-    picked = pick_gold(session=session) if due else None
-    if picked is None:
-        return 0, None
-    shown, values = conditions({"text": session.filters.get("text")}, of_labeler=True)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _GOLD.format(shown=shown),
-            [*values, session.labeler_id, queue.branch_id, queue.example_type_id, picked],
-        )
-        item, fits, *payload = cursor.fetchone()
-    return due[0], Found(item, shown_of(payload), is_gold=True) if fits else None
-
-
-def _secret_seed(queue: LabelingQueue) -> int:
-    """Return what rules when checks come. The queue's seed alone is easily guessed, and a labeler knows all the rest."""
-    return int.from_bytes(salted_hmac("golden gold checks", f"{queue.pk}:{queue.seed}").digest())
 
 
 def refreshed(queue: LabelingQueue, at: datetime) -> bool:

@@ -61,6 +61,19 @@ def _check_known(name: str, filters: dict[str, Any], known: Any) -> None:
         raise BadInput(f"The filter {name}: found {strange}, expected some of {', '.join(known)}.")
 
 
+def telling(filters: dict[str, Any], of_queue: dict[str, Any]) -> list[str]:
+    """Return the names of a session's filters that tell more of an example than that it is in the queue.
+
+    A list that holds all that the queue's own filter allows tells nothing. The type is the queue's, and shown.
+    """
+    told = [
+        name
+        for name in ("status", "tags", "tier")
+        if filters.get(name) and not (of_queue.get(name) and set(of_queue[name]) <= set(filters[name]))
+    ]
+    return [*told, "text"] if filters.get("text") else told
+
+
 def conditions(filters: dict[str, Any], *, of_labeler: bool = False) -> tuple[str, list[Any]]:
     """Return checked filters as SQL on a working row `e`, with its parameters; TRUE when there are none.
 

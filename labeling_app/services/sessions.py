@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from datasets_app.domain.roles import Action
-from datasets_app.services.access import may_somewhere
+from datasets_app.services.access import may, may_somewhere
 from goldenproject.kit.audit import acting
 from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import advisory_lock
@@ -16,7 +16,7 @@ from goldenproject.kit.errors import BadInput, Forbidden
 from goldenproject.kit.retries import retried
 from labeling_app.models import LabelingQueue, LabelingSession
 from labeling_app.services.assigning import require_labeler, require_open
-from labeling_app.services.queue_filters import checked_filters
+from labeling_app.services.queue_filters import checked_filters, telling
 from labeling_app.services.slots import end_leases
 
 IDLE_WITHOUT_QUEUE_S = 1800
@@ -50,7 +50,8 @@ def start_session(
     """Start a session, or take up the labeler's open one of the same queue and type; it gets these filters.
 
     Without a queue it takes from all queues that the labeler may label, in order. One that has been idle for too
-    long is ended, and a new one begins. Raises what `require_labeler` and `require_open` do, and BadInput.
+    long is ended, and a new one begins. Raises what `require_labeler`, `require_session` and `require_open` do, and
+    BadInput. Without a queue the filters are judged queue by queue when it takes the next.
     """
     if session_type not in LabelingSession.Type.values:
         raise BadInput(
@@ -59,9 +60,13 @@ def start_session(
     checked = checked_filters(filters, with_type=True)
     if queue is not None:
         require_labeler(labeler, queue)
+        wanted = LabelingSession(labeler=labeler, queue=queue, session_type=session_type, filters=checked)
+        require_session(wanted, queue)
         require_open(queue)
     elif not may_somewhere(labeler, Action.LABEL):
         raise Forbidden("You may not label anywhere.", hint="Ask for the role of a labeler.")
+    elif session_type != LabelingSession.Type.INITIAL_LABELING and not may_somewhere(labeler, Action.REVIEW):
+        raise _not_a_reviewer(session_type)
     at = now()
     with acting(labeler, "start labeling"):
         advisory_lock(f"labeling session of {labeler.pk}")
@@ -87,6 +92,32 @@ def start_session(
             last_seen_at=at,
         )
     return _known(session, labeler, queue)
+
+
+def require_session(session: LabelingSession, queue: LabelingQueue) -> None:
+    """Raise Forbidden unless the labeler may have such a session in this queue; no statement once the roles are known.
+
+    Sessions of validation and correction show the answer that is there, and have no hidden checks: they are for
+    reviewers. Filters tell what fits them, so filters on what a task does not show are for those who may view the
+    dataset; others may ask for what the queue's own filters say of all its examples anyway.
+    """
+    labeler, dataset = session.labeler, queue.dataset
+    is_unseen = session.session_type == LabelingSession.Type.INITIAL_LABELING
+    if not is_unseen and not may(labeler, Action.REVIEW, dataset):
+        raise _not_a_reviewer(session.session_type)
+    names = telling(session.filters, queue.filters)
+    if names and not may(labeler, Action.VIEW, dataset):
+        raise Forbidden(
+            f"The filter {', '.join(names)} would tell what labelers are not shown of examples.",
+            hint="Leave it out, or ask for the right to view the dataset. The type may always be chosen.",
+        )
+
+
+def _not_a_reviewer(session_type: str) -> Forbidden:
+    return Forbidden(
+        f"A session of {session_type} shows the answers that are there, so it is for reviewers.",
+        hint="Start one of initial_labeling, or ask for the role of a reviewer.",
+    )
 
 
 def _known(session: LabelingSession, labeler: Any, queue: LabelingQueue | None) -> LabelingSession:

@@ -11,6 +11,8 @@ from typing import Any
 from django.db import connection
 
 from datasets_app.domain.canonical import canonical_bytes, content_hash, loads_stored
+from datasets_app.domain.roles import Action
+from datasets_app.services.access import may
 from labeling_app.domain.answers import part_of
 from labeling_app.models import LabelingQueue, LabelingSession
 from labeling_app.services.answer_types import answer_type
@@ -74,6 +76,7 @@ class Task:
     shown: Shown
     current: Any = None
     mine: dict[str, Any] | None = None
+    tells_name: bool = True
 
     @property
     def example(self) -> uuid.UUID:
@@ -90,12 +93,13 @@ class Task:
     def document(self) -> dict[str, Any]:
         """Return the task as plain JSON, as the API gives it.
 
-        Without the number of the item: in a queue in sequence it would tell which examples are hidden checks.
+        Without the number of the item, and where `tells_name` is false without the id from outside: in a queue in sequence
+        they would tell which examples are hidden checks.
         """
         return {
             "lease": str(self.lease),
             "example": str(self.shown.example),
-            "external_id": self.shown.external_id,
+            "external_id": self.shown.external_id if self.tells_name else None,
             "queue": str(self.queue),
             "type": self.type,
             "expires_at": self.expires_at.isoformat(),
@@ -133,6 +137,7 @@ def task_of(
     expires_at: datetime,
     shown: Shown,
     queue: LabelingQueue,
+    labeler: Any,
     session_type: str,
     mine: dict[str, Any] | None = None,
 ) -> Task:
@@ -148,7 +153,18 @@ def task_of(
         shown=shown,
         current=None if unseen or shown.output is None else part_of(shown.output, queue.field_path),
         mine=mine,
+        tells_name=tells_names(queue, labeler),
     )
+
+
+def tells_names(queue: LabelingQueue, labeler: Any) -> bool:
+    """Tell whether a labeler is told the ids from outside of a queue's examples.
+
+    They rise as a rule, so in a queue in sequence one that does not follow the last would be a hidden check. Who may view
+    the dataset finds them there anyway.
+    """
+    in_sequence = queue.order == LabelingQueue.Order.SEQUENCE
+    return not (queue.gold_rate and in_sequence) or may(labeler, Action.VIEW, queue.dataset)
 
 
 def held_tasks(
@@ -171,6 +187,7 @@ def held_tasks(
                 expires_at=expires_at,
                 shown=shown_of(payload),
                 queue=queue,
+                labeler=labeler,
                 session_type=session_type,
                 mine=mine,
             ),

@@ -83,7 +83,7 @@ RIGHTS: dict[str, Action | None] = {
     "label/keys/": Action.LABEL,
     "label/signed-in/": None,
     "label/{queue}/": Action.LABEL,
-    "label/{queue}/?type=validation": Action.LABEL,
+    "label/{queue}/?type=validation": Action.REVIEW,
     "label/{queue}/form/": Action.LABEL,
     "label/webhooks/": Action.MANAGE,
     "label/webhooks/{webhook}/": Action.MANAGE,

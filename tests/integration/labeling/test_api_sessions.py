@@ -124,12 +124,12 @@ def test_submit__a_hidden_check__answers_like_any_other(
     while tasks := taken(labeler, session):
         (task,) = tasks
         answer = submitted(labeler, task).json()
-        answers[task["external_id"]] = {**answer["submitted"], "label": 0, "example": ""}
+        answers[task["example"]] = {**answer["submitted"], "label": 0, "example": ""}
         shapes.add(tuple(sorted(task)))
     assert Label.objects.filter(gold_correct=True).count() == 1
     assert len(answers) == 5
     assert len(shapes) == 1
-    assert all(answer == answers["t1"] for answer in answers.values())
+    assert len({str(answer) for answer in answers.values()}) == 1
 
 
 def test_next__nothing_left__says_why(labeler: Api, queue: LabelingQueue) -> None:

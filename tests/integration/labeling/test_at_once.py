@@ -14,6 +14,7 @@ from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import get_type
 from labeling_app.errors import UnknownLabel
 from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease, QueueItem
+from labeling_app.services.gold import set_gold
 from labeling_app.services.leasing import next_examples
 from labeling_app.services.queues import QueueOptions, create_queue
 from labeling_app.services.sessions import start_session
@@ -31,8 +32,8 @@ def made_queue(rows: int, **options: Any) -> LabelingQueue:
     return create_queue(dataset=dataset, name="q", actor=None, options=QueueOptions(**options))
 
 
-def people(count: int) -> list[Any]:
-    group = Group.objects.get(name="labeler")
+def people(count: int, role: str = "labeler") -> list[Any]:
+    group = Group.objects.get(name=role)
     found = [get_user_model().objects.create(username=f"labeler-{n}") for n in range(1, count + 1)]
     for one in found:
         one.groups.add(group)
@@ -97,12 +98,30 @@ def test_labeling__some_skip_and_undo__counts_stay_right() -> None:
 
 def test_next__one_labeler_in_many_windows__never_the_same_example_twice() -> None:
     queue = made_queue(30)
-    (labeler,) = people(1)
+    (labeler,) = people(1, "reviewer")
     types = ["initial_labeling", "validation", "correction"] * 4
     results = at_once(*[lambda kind=kind: take(queue, labeler, 2, session_type=kind) for kind in types])
     assert [result for result in results if isinstance(result, Exception)] == []
     held = Lease.objects.filter(state="held").values_list("item", flat=True)
     assert len(held) == len(set(held)) == 6
+
+
+def test_next__one_labeler_with_a_queue_and_without__never_the_same_check_twice() -> None:
+    queue = made_queue(20, gold_rate=0.5)
+    items = QueueItem.objects.order_by("id")[:8]
+    set_gold(queue=queue, answers={item.example_id: {"label": "a"} for item in items}, actor=None)
+    (labeler,) = people(1)
+    sessions = [start_session(labeler=labeler, queue=one) for one in (queue, None)]
+    results = at_once(
+        *[lambda session=session: next_examples(session=session, count=4) for session in sessions]
+    )
+    assert [result for result in results if isinstance(result, Exception)] == []
+    given = [task.item for tasks in results for task in tasks]
+    assert len(given) == len(set(given)) == 8
+    assert Lease.objects.filter(is_gold_check=True).count() in (
+        4,
+        5,
+    )  # one may have its example locked by the other
 
 
 def test_submit__same_key_from_many_threads__is_stored_once() -> None:

@@ -21,14 +21,12 @@ from labeling_app.services.gold import (
     gold_from_present,
     let_go_on,
     pause_labeler,
-    pick_gold,
     promote_unanimous,
     remove_gold,
     set_gold,
     unanimous_items,
 )
 from labeling_app.services.queues import refresh_queue
-from labeling_app.services.sessions import start_session
 from labeling_app.services.submitting import submit_label
 from labeling_app.services.undoing import undo_label
 from tests.integration.labeling.labeling_data import answer, item_of, take
@@ -168,19 +166,6 @@ def test_promote_unanimous__two_of_one_mind__become_gold(
     assert promote_unanimous(queue=queue, actor=None) == 0
 
 
-def test_pick_gold__what_the_labeler_had__never_comes_again(
-    queue_factory: Callable[..., LabelingQueue], labelers: list[Any]
-) -> None:
-    queue = queue_factory()
-    answer(queue, labelers[0])  # t1
-    gold(queue, "t1", "t2")
-    one, other = (start_session(labeler=person, queue=queue) for person in labelers[:2])
-    assert pick_gold(session=one) == item_of(queue, "t2").pk
-    assert {pick_gold(session=other)} <= {item_of(queue, "t1").pk, item_of(queue, "t2").pk}
-    QueueItem.objects.filter(queue=queue).update(state="gone")
-    assert pick_gold(session=one) is None
-
-
 def test_judge__too_many_missed__pauses_with_a_reason(checked: LabelingQueue, labelers: list[Any]) -> None:
     with pytest.raises(LabelerPaused) as caught:
         label_all(checked, labelers[0], label="wrong")
@@ -230,37 +215,11 @@ def test_gold_rate__as_a_float__is_stored_as_it_was_given(
     assert (queue.gold_rate, queue.gold_pause_below) == (Decimal("0.050"), Decimal("0.600"))
 
 
-@pytest.mark.parametrize("session_type", ["validation", "correction"])
-def test_checks__session_that_shows_the_answer_that_is_there__has_none(
-    checked: LabelingQueue, labelers: list[Any], session_type: str
-) -> None:
-    take(checked, labelers[0], count=10, session_type=session_type)
-    assert Lease.objects.count() == 6
-    assert not Lease.objects.filter(is_gold_check=True).exists()
-
-
-def test_checks__session_of_examples_with_a_text__has_none_without_it(
-    checked: LabelingQueue, labelers: list[Any]
-) -> None:
-    for _ in range(10):
-        take(checked, labelers[0], filters={"text": "question 7"})
-        Lease.objects.filter(state="held").update(state="submitted")
-    assert {lease.item.example.external_id for lease in Lease.objects.all()} == {"t7"}
-
-
-def test_session__of_examples_with_a_text__does_not_find_it_in_answers(
-    checked: LabelingQueue, dataset: Dataset, labelers: list[Any]
-) -> None:
-    row = Example.objects.get(branch=dataset.main, identity__external_id="t8")
-    update_example(example=row, expected_output={"label": "praise"}, actor=None)
-    assert take(checked, labelers[0], filters={"text": "praise"}) == []
-
-
 def test_remove_gold__while_a_check_is_held__it_is_a_label_like_all_others(
     checked: LabelingQueue, labelers: list[Any], person: Callable[..., Any]
 ) -> None:
     held = take(checked, labelers[0], count=10)
-    lease = Lease.objects.get(is_gold_check=True)
+    lease = Lease.objects.filter(is_gold_check=True)[0]
     (task,) = [task for task in held if task.lease == lease.pk]
     remove_gold(queue=checked, example_ids=[task.example], actor=person("reviewer"))
     submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"})

@@ -13,7 +13,7 @@ from goldenproject.kit.errors import Forbidden, NotFound
 from labeling_app.errors import SessionEnded
 from labeling_app.models import Label, LabelingQueue, Lease
 from labeling_app.python_api import LabelingSession
-from labeling_app.services.queues import create_queue
+from labeling_app.services.queues import QueueOptions, create_queue
 from tests.integration.api.conftest import person, text_row, texts
 
 __all__ = ["person", "texts"]
@@ -55,7 +55,7 @@ def test_session__whole_queue__ends_with_none(labeler: Any, queue: LabelingQueue
 
 
 def test_session__with_a_type_or_a_status__gets_such_examples_alone(
-    labeler: Any, person: Any, queue: LabelingQueue
+    person: Any, queue: LabelingQueue
 ) -> None:
     tiers = create_dataset(
         name="tiers", actor=None, default_type=ExampleType.objects.get(name="contact_tier")
@@ -63,7 +63,7 @@ def test_session__with_a_type_or_a_status__gets_such_examples_alone(
     row = {"id": "c1", "input": {"title": "CTO"}, "output": {"tier": "A"}}
     bulk_upsert(branch=tiers.main, documents=[row], actor=None)
     create_queue(dataset=tiers, name="tiers", actor=None)
-    session = LabelingSession.start(labeler)
+    session = LabelingSession.start(person("reviewer", "reviewer"))
     first = session.get_next_example()
     assert first is not None
     of_type = session.get_next_example(example_type="text_classification")
@@ -78,8 +78,22 @@ def test_session__with_a_type_or_a_status__gets_such_examples_alone(
     assert validated is not None and validated.input == {"text": "text 2"}
 
 
-def test_session__correction__shows_the_answer_that_is_there(labeler: Any, queue: LabelingQueue) -> None:
-    example = LabelingSession.start(labeler, "correction", queue="topics").get_next_example()
+def test_session__labeler_asks_for_a_status__only_where_the_queue_says_it_anyway(
+    labeler: Any, queue: LabelingQueue
+) -> None:
+    session = LabelingSession.start("labeler")
+    with pytest.raises(Forbidden, match="The filter status would tell what labelers are not shown"):
+        session.get_next_example("text_classification", "pending")
+    create_queue(
+        dataset=queue.dataset, name="new", actor=None, options=QueueOptions(filters={"status": "pending"})
+    )
+    example = session.get_next_example("text_classification", "pending")
+    assert example is not None and example.input == {"text": "text 1"}
+
+
+def test_session__correction__shows_the_answer_that_is_there(person: Any, queue: LabelingQueue) -> None:
+    reviewer = person("reviewer", "reviewer")
+    example = LabelingSession.start(reviewer, "correction", queue="topics").get_next_example()
     assert example is not None and example.current == {"label": "a"}
 
 

@@ -25,15 +25,15 @@ Factory = Callable[..., LabelingQueue]
 
 
 def test_start__open_session_of_the_queue__is_taken_up_again(
-    queue_factory: Factory, labelers: list[Any]
+    queue_factory: Factory, labelers: list[Any], person: Callable[..., Any]
 ) -> None:
-    queue = queue_factory()
-    first = start_session(labeler=labelers[0], queue=queue)
-    assert start_session(labeler=labelers[0], queue=queue).pk == first.pk
-    assert start_session(labeler=labelers[0], queue=queue, session_type="validation").pk != first.pk
+    queue, reviewer = queue_factory(), person("reviewer")
+    first = start_session(labeler=reviewer, queue=queue)
+    assert start_session(labeler=reviewer, queue=queue).pk == first.pk
+    assert start_session(labeler=reviewer, queue=queue, session_type="validation").pk != first.pk
     assert start_session(labeler=labelers[1], queue=queue).pk != first.pk
     end_session(session=first)
-    assert start_session(labeler=labelers[0], queue=queue).pk != first.pk
+    assert start_session(labeler=reviewer, queue=queue).pk != first.pk
 
 
 def test_start__strange_type_or_filter__is_refused(queue_factory: Factory, labelers: list[Any]) -> None:
@@ -81,7 +81,7 @@ def test_idle__session_without_a_sign_of_life__ends_when_last_seen(
 
 
 def test_next__filters_of_queue_and_session__both_hold(
-    dataset: Dataset, queue_factory: Factory, labelers: list[Any]
+    dataset: Dataset, queue_factory: Factory, labelers: list[Any], person: Callable[..., Any]
 ) -> None:
     uuid = {n: item.example_id for n in range(1, 11) for item in [item_of(queue_factory(f"q{n}"), f"t{n}")]}
     set_mark(branch=dataset.main, uuids=[uuid[2], uuid[3], uuid[4]], name="hard", value=True, actor=None)
@@ -91,14 +91,24 @@ def test_next__filters_of_queue_and_session__both_hold(
     queue = queue_factory(filters={"tags": ["hard"], "status": "pending"})
     assert ids(take(queue, labelers[0], 10)) == ["t2", "t4", "t5"]
     assert ids(
-        take(queue_factory(filters={"tags": "hard"}), labelers[0], 10, filters={"text": "TION 3"})
+        take(queue_factory(filters={"tags": "hard"}), person("reviewer"), 10, filters={"text": "TION 3"})
     ) == ["t3"]
 
 
-def test_next__filters_of_a_session_change__begins_again(queue_factory: Factory, labelers: list[Any]) -> None:
-    queue = queue_factory(overlap=2)
-    assert ids(take(queue, labelers[0], filters={"text": "question 7"})) == ["t7"]
-    assert ids(take(queue, labelers[0], 2)) == ["t7", "t1"]
+def test_next__filters_of_a_session_change__begins_again(
+    queue_factory: Factory, person: Callable[..., Any]
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    assert ids(take(queue, reviewer, filters={"text": "question 7"})) == ["t7"]
+    assert ids(take(queue, reviewer, 2)) == ["t7", "t1"]
+
+
+def test_next__filter_on_a_text__does_not_find_it_in_answers(
+    dataset: Dataset, queue_factory: Factory, person: Callable[..., Any]
+) -> None:
+    row = dataset.main.examples.get(identity__external_id="t8")
+    update_example(example=row, expected_output={"label": "praise"}, actor=None)
+    assert take(queue_factory(), person("reviewer"), filters={"text": "praise"}) == []
 
 
 def test_next__example_does_not_fit_any_more__is_marked_as_gone_and_passed(
@@ -136,7 +146,7 @@ def test_next__held_example_left_the_working_copy__is_given_up(
 
 
 def test_next__validation_session__shows_the_answer_that_is_there(
-    dataset: Dataset, queue_factory: Factory, labelers: list[Any]
+    dataset: Dataset, queue_factory: Factory, labelers: list[Any], person: Callable[..., Any]
 ) -> None:
     queue = queue_factory()
     update_example(
@@ -145,7 +155,7 @@ def test_next__validation_session__shows_the_answer_that_is_there(
         expected_output={"label": "x"},
     )
     (unseen,) = take(queue, labelers[0])
-    (seen,) = take(queue_factory(), labelers[0], session_type="validation")
+    (seen,) = take(queue_factory(), person("reviewer"), session_type="validation")
     assert (unseen.current, seen.current) == (None, {"label": "x"})
 
 

@@ -29,6 +29,7 @@ from labeling_app.services.assigning import set_members
 from labeling_app.services.gold import pause_labeler, set_gold
 from labeling_app.services.queues import set_queue_state
 from labeling_app.services.sessions import end_session
+from labeling_app.services.slots import sweep_expired
 from labeling_app.services.submitting import save_draft, submit_label
 from tests.integration.labeling.labeling_data import answer, item_of, take
 
@@ -167,7 +168,7 @@ def test_submit__lease_ran_out_and_slot_is_free__counts(queue_factory: Factory, 
     queue = queue_factory()
     (task,) = take(queue, labelers[0])
     with frozen(now() + timedelta(seconds=queue.lease_s + 60)):
-        take(queue, labelers[1], 1, filters={"text": "question 9"})  # sweeps
+        assert sweep_expired(queue=queue, at=now()) == 1
         assert Lease.objects.get(pk=task.lease).state == Lease.State.EXPIRED
         done = submit_label(lease_id=task.lease, labeler=labelers[0], value=GOOD)
     assert done.item_state == "adopted"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import RFC_4122
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling_app.domain.answer_fields import answer_fields
-from labeling_app.domain.gold_checks import gold_due, is_right, missed_too_many
+from labeling_app.domain.gold_checks import gold_due, is_right, lease_of_check, missed_too_many
 
 TIER = answer_fields(
     {
@@ -34,21 +35,30 @@ SCORE = answer_fields(
 
 
 def test_gold_due__same_arguments__same_answer() -> None:
-    first = [gold_due(7, "session", served, 0.2) for served in range(50)]
-    assert first == [gold_due(7, "session", served, Decimal("0.2")) for served in range(50)]
-    assert first != [gold_due(8, "session", served, 0.2) for served in range(50)]
+    first = [gold_due(b"7", 1, item, 0.2) for item in range(50)]
+    assert first == [gold_due(b"7", 1, item, Decimal("0.2")) for item in range(50)]
+    assert first != [gold_due(b"8", 1, item, 0.2) for item in range(50)]
+    assert first != [gold_due(b"7", 2, item, 0.2) for item in range(50)]
 
 
-@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
-def test_gold_due__many_examples__come_at_the_rate(rate: float) -> None:
-    share = sum(gold_due(1, "s", served, rate) for served in range(20_000)) / 20_000
-    assert abs(share - rate) < 0.01
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.4, 0.5])
+def test_gold_due__many_examples__checks_have_that_share_of_all(rate: float) -> None:
+    checks = sum(gold_due(b"1", 1, item, rate) for item in range(20_000))
+    assert abs(checks / (20_000 + checks) - rate) < 0.01
 
 
-@given(st.integers(), st.uuids(), st.integers(0, 10**6))
-def test_gold_due__rate_of_nought__never(seed: int, session: Any, served: int) -> None:
-    assert not gold_due(seed, session, served, 0)
-    assert gold_due(seed, session, served, 1)
+@given(st.binary(), st.integers(0), st.integers(0))
+def test_gold_due__rate_of_nought__never(secret: bytes, labeler: int, item: int) -> None:
+    assert not gold_due(secret, labeler, item, 0)
+    assert gold_due(secret, labeler, item, 0.5)
+
+
+@given(st.binary(), st.integers(0), st.integers(0))
+def test_lease_of_check__looks_like_any_random_id(secret: bytes, labeler: int, item: int) -> None:
+    leases = [lease_of_check(secret, labeler, item, time) for time in range(8)]
+    assert len(set(leases)) == 8
+    assert {(lease.version, lease.variant) for lease in leases} == {(4, RFC_4122)}
+    assert leases[0] == lease_of_check(secret, labeler, item, 0)
 
 
 @pytest.mark.parametrize(
