@@ -18,8 +18,6 @@ from django.http import (
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.resources import Resource
-from unfold.contrib.import_export.forms import ImportForm
 
 from datasets_app.admin.base import DatasetPage, branch_url, chosen_branch
 from datasets_app.admin.example_edit import shown_changes
@@ -27,7 +25,6 @@ from datasets_app.admin.example_rows import excerpt, ordered_properties, plain
 from datasets_app.admin.filters import class_of
 from datasets_app.admin.jobs import job_address
 from datasets_app.admin.uploads import (
-    FORMATS,
     find_upload,
     forget_upload,
     keep_upload,
@@ -53,28 +50,6 @@ _SAMPLE_ROWS = 3
 _SHOWN_ROWS = 50
 
 
-class ExampleResource(Resource):  # type: ignore[misc]
-    """The one thing that can be imported here; import-export's form wants to be told."""
-
-    @classmethod
-    def get_display_name(cls) -> str:
-        return "Examples"
-
-
-class UploadForm(ImportForm):  # type: ignore[misc]
-    """The upload form of import-export; the format may be left to the name of the file."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(FORMATS, [ExampleResource], **kwargs)
-        self.fields["format"].required = False
-        self.fields["format"].help_text = "Left open, the ending of the file's name tells."
-
-    @property
-    def format_name(self) -> str:
-        chosen = self.cleaned_data.get("format")
-        return str(FORMATS[int(chosen)]().get_title()) if chosen else ""
-
-
 class UploadPage(DatasetPage):
     title = "Import"
     tab = "import"
@@ -85,11 +60,16 @@ class UploadPage(DatasetPage):
         recent = ImportBatch.objects.filter(branch__dataset=self.dataset).select_related(
             "created_by", "branch"
         )
-        kwargs.setdefault("form", UploadForm())
+        kwargs.setdefault("form", self._form())
         return super().get_context_data(recent=list(recent[:8]), step=1, **kwargs)
 
+    def _form(self, **given: Any) -> Any:
+        from datasets_app.admin.upload_form import UploadForm
+
+        return UploadForm(**given)
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        form = UploadForm(data=request.POST, files=request.FILES)
+        form = self._form(data=request.POST, files=request.FILES)
         if not form.is_valid():
             return self.render_to_response(self.get_context_data(form=form), status=422)
         upload = keep_upload(

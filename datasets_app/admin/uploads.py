@@ -14,7 +14,6 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.http import HttpRequest
-from import_export.formats import base_formats
 
 from datasets_app.services.curation.file_formats import columns_of, format_of
 from goldenproject.kit.clock import now, random_uuid
@@ -24,23 +23,6 @@ _FOLDER = "imports"
 _KEPT_FOR = timedelta(days=1)
 _SESSION_KEY = "golden_imports"
 _MAX_KEPT = 20
-
-
-class JsonLines(base_formats.Format):  # type: ignore[misc]
-    """What import-export offers in its list of formats; the rows are read by the import service."""
-
-    def get_title(self) -> str:
-        return "jsonl"
-
-
-class Parquet(base_formats.Format):  # type: ignore[misc]
-    def get_title(self) -> str:
-        return "parquet"
-
-
-FORMATS: list[Any] = [JsonLines, base_formats.CSV, base_formats.TSV, base_formats.JSON, Parquet]
-if base_formats.XLSX.is_available():
-    FORMATS.append(base_formats.XLSX)
 
 
 @dataclass
@@ -90,6 +72,8 @@ def keep_upload(request: HttpRequest, *, file: File[Any], format_name: str, data
 
 def _csv_of_sheet(file: File[Any]) -> File[Any]:
     """Return the first sheet of a workbook as CSV, so that line n is row n of the sheet."""
+    from import_export.formats import base_formats  # brings all of openpyxl along
+
     try:
         sheet = base_formats.XLSX().create_dataset(file.read())
     except Exception as error:  # openpyxl raises whatever comes
