@@ -22,9 +22,9 @@ import django
 from django.db import connection
 
 from goldenproject.embedded_server import release_all
+from tests.bench.step_process import ROOT, run_step
 from tests.bench.steps import write_rows
 
-ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("datasets", "corpus", "labeling")
 
 
@@ -81,16 +81,7 @@ class Bench:
     ) -> dict[str, Any]:
         print(f"… {name} {' '.join(Path(a).name for a in arguments)}", file=sys.stderr, flush=True)
         environment = {**self._environment, **({"GOLDEN_DATABASE": database} if database else {})}
-        done = subprocess.run(
-            [sys.executable, "-m", f"tests.bench.{module}", name, *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
-        return dict(json.loads(line.removeprefix("RESULT ")))
+        return run_step(module, name, *arguments, environment=environment)
 
     def manage(self, *arguments: str) -> None:
         subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self._environment, check=True)

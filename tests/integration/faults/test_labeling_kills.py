@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,7 @@ import pytest
 from goldenproject.database import embedded_install
 from goldenproject.embedded_cluster import prepare_cluster
 from goldenproject.embedded_server import EmbeddedServer
-from tests.conftest import ROOT
+from tests.bench.step_process import ROOT, run_step
 
 pytestmark = [
     pytest.mark.fault,
@@ -48,16 +45,7 @@ def step(folder: Path, name: str, *arguments: str) -> dict[str, Any]:
         "PYTHONPATH": str(ROOT),
     }
     environment.pop("GOLDEN_DATABASE", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.labeling_steps", name, str(folder / "site"), *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
-    return dict(json.loads(line.removeprefix("RESULT ")))
+    return run_step("labeling_steps", name, str(folder / "site"), *arguments, environment=environment)
 
 
 def test_labeling__web_workers_and_postgresql_killed__assigns_nothing_twice_and_loses_nothing(
