@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from datasets_app.errors import UnknownEmbeddingModel, WrongDimension
 from datasets_app.models import Branch, EmbeddingModel, ExampleVector
 from datasets_app.services.access import record, require
 from datasets_app.services.retrieval.embedders import Vectors, embedder_for
-from datasets_app.services.retrieval.embedding import Report, held, index_after, silent
+from datasets_app.services.retrieval.embedding import EmbedReport, Report, held, index_after, silent
 from datasets_app.services.retrieval.embedding_models import get_model
 from datasets_app.services.retrieval.stored_vectors import READ_CHARACTERS
 from goldenproject.kit.audit import acting
@@ -94,28 +94,13 @@ class ExampleCoverage:
 
 
 @dataclass(frozen=True)
-class ExampleEmbedReport:
-    """What was done: vectors made, those that were right already, inputs without any text, the state of the index."""
+class ExampleEmbedReport(EmbedReport):
+    """What was done with examples; besides, how many inputs have no text at all."""
 
-    model: str
-    embedded: int = 0
-    present: int = 0
     empty: int = 0
-    index: str = ""
-    seconds: float = 0.0
-    warnings: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Return the report as plain JSON."""
-        return {
-            "model": self.model,
-            "embedded": self.embedded,
-            "present": self.present,
-            "empty": self.empty,
-            "index": self.index,
-            "seconds": round(self.seconds, 3),
-            "warnings": self.warnings,
-        }
+        return {**super().document(), "empty": self.empty}
 
 
 def example_coverage(branch: Branch, model: EmbeddingModel) -> ExampleCoverage:
@@ -175,7 +160,7 @@ def embed_examples(
                 f"{embedded} examples of {branch.name} with {model.name}",
                 embedded=embedded,
             )
-    return ExampleEmbedReport(model.name, embedded, present, empty, index, time.monotonic() - begun, warnings)
+    return ExampleEmbedReport(model.name, embedded, present, index, time.monotonic() - begun, warnings, empty)
 
 
 def prune_example_vectors(*, model: EmbeddingModel, actor: Any) -> int:
