@@ -5,6 +5,12 @@ import { el, icon, kbd, same } from "./console_dom.js";
 const MOST_BUTTONS = 24;
 const MOST_SHOWN = 200;
 
+/** What a control shows of an answer: one of its options, or a class that somebody wrote; else nothing. */
+function possible(control, given) {
+  const known = control.options.some((option) => same(option.value, given));
+  return known || (control.kind === "class" && typeof given === "string") ? given : undefined;
+}
+
 /** Buttons of which one is picked; picking it again takes it back. With `free`, another answer may be written. */
 export function makeChoice(control, context) {
   if (control.options.length > MOST_BUTTONS) return makeTypeAhead(control, context);
@@ -46,8 +52,7 @@ export function makeChoice(control, context) {
     element,
     get: () => value,
     set(given) {
-      const known = control.options.some((option) => same(option.value, given));
-      value = known || (control.kind === "class" && typeof given === "string") ? given : undefined;
+      value = possible(control, given);
       draw();
     },
     focus: () => (buttons.find((button) => button.tabIndex === 0) || element).focus(),
@@ -257,8 +262,7 @@ export function makeTypeAhead(control, context) {
     element,
     get: () => value,
     set(given) {
-      const known = control.options.some((option) => same(option.value, given));
-      value = known || (control.kind === "class" && typeof given === "string") ? given : undefined;
+      value = possible(control, given);
       input.value = "";
       filter();
     },
