@@ -36,6 +36,7 @@ AXES_ENABLED = False
 REST_FRAMEWORK = copy.deepcopy(REST_FRAMEWORK)
 REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = dict.fromkeys(REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"])
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True  # else each client of a test would look up all static files when it is made
 DATABASES = copy.deepcopy(DATABASES)
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 DATABASES["default"]["OPTIONS"].pop("pool", None)
