@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
@@ -18,8 +19,9 @@ from datasets_app.domain.strict_json import loads_strict
 from datasets_app.errors import InvalidJson
 from datasets_app.models import ExampleType
 from datasets_app.services.access import may, may_somewhere, require
-from datasets_app.services.curation.types import save_type
+from datasets_app.services.curation.types import check_type, choices_to_tell, save_type
 from goldenproject.kit.admin import ConsoleAdmin
+from goldenproject.kit.errors import GoldenError
 
 _START_SCHEMA = {
     "type": "object",
@@ -77,7 +79,7 @@ class ExampleTypeForm(forms.ModelForm):
 
     class Meta:
         model = ExampleType
-        fields = (
+        fields: tuple[str, ...] = (
             "name",
             "title",
             "description",
@@ -95,6 +97,9 @@ class ExampleTypeForm(forms.ModelForm):
             "required_fields": "Dotted paths such as input.text, output.label, separated by commas; they may not be empty.",
         }
 
+    # code of an error → the field beside which it is told
+    fields_of_errors: ClassVar = {"invalid_choices": "output_schema"}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk is None:
@@ -102,12 +107,22 @@ class ExampleTypeForm(forms.ModelForm):
                 if name in self.fields:
                     self.initial.setdefault(name, _START_SCHEMA)
 
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors or "output_schema" not in self.fields:
+            return
+        try:
+            check_type(self.instance)
+        except GoldenError as error:
+            name = self.fields_of_errors.get(error.code)
+            self.add_error(name if name in self.fields else None, str(error))
+
 
 class ExampleTypeAdmin(ObjectHistoryMixin, ConsoleAdmin):
     form = ExampleTypeForm
     list_display = ("title", "name", "class_field", "origin")
     search_fields = ("name", "title", "description")
-    fields = ExampleTypeForm.Meta.fields
+    fields: tuple[str, ...] = ExampleTypeForm.Meta.fields
     change_form_outer_after_template = "datasets_app/examples/type_preview.html"
 
     class Media:
@@ -132,6 +147,8 @@ class ExampleTypeAdmin(ObjectHistoryMixin, ConsoleAdmin):
     def save_model(self, request: HttpRequest, obj: ExampleType, form: Any, change: bool) -> None:
         require(request.user, Action.MANAGE)
         save_type(example_type=obj, actor=request.user)
+        for told in choices_to_tell(obj):
+            messages.warning(request, told)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
