@@ -32,6 +32,7 @@ from labeling_app.services.queues import (
     progress_of,
     refresh_or_start,
     set_queue_state,
+    unfinished_overlap_job,
     update_queue,
 )
 
@@ -70,6 +71,12 @@ class QueueOut(serializers.Serializer):
     created_at = serializers.DateTimeField()
     refreshed_at = serializers.DateTimeField(allow_null=True)
     settings = JsonObject(allow_null=True)
+
+
+class ChangedQueueOut(QueueOut):
+    """A queue, and the job that lets its examples follow another overlap, where they are many."""
+
+    job = JobOut(allow_null=True)
 
 
 class ShareField(serializers.FloatField):
@@ -170,7 +177,9 @@ class OneQueueView(QueueView):
     def get(self, request: Request, queue: uuid.UUID) -> Response:
         return Response(documents([self.queue], request.user)[0])
 
-    @operation("labeling_queues_update", "Change a queue", tag="labeling", body=QueueChange, answer=QueueOut)
+    @operation(
+        "labeling_queues_update", "Change a queue", tag="labeling", body=QueueChange, answer=ChangedQueueOut
+    )
     def patch(self, request: Request, queue: uuid.UUID) -> Response:
         body = self.body(QueueChange, partial=True)
         state = body.pop("state", None)
@@ -179,7 +188,9 @@ class OneQueueView(QueueView):
             changed = update_queue(queue=changed, actor=request.user, **body)
         if state is not None:
             changed = set_queue_state(queue=changed, state=state, actor=request.user)
-        return Response(documents([changed], request.user)[0])
+        job = unfinished_overlap_job(changed) if "overlap" in body else None
+        told = documents([changed], request.user)[0]
+        return Response({**told, "job": JobOut(job).data if job else None})
 
 
 class RefreshOut(serializers.Serializer):
@@ -208,7 +219,7 @@ class RefreshView(QueueView):
 
 
 class ProgressOut(serializers.Serializer):
-    """Items of a queue by state, and labels there and wanted."""
+    """Items of a queue by state, and labels there and wanted. For who may not review in steps, and as open or labeled."""
 
     items = serializers.IntegerField()
     open = serializers.IntegerField()

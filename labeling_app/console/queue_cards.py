@@ -18,7 +18,10 @@ from labeling_app.services.queue_progress import QueueProgress, progress_of_all
 
 @dataclass(frozen=True)
 class QueueCard:
-    """A queue in a list, for one person: `today` and `mine` count that person's labels."""
+    """A queue in a list, for one person: `today` and `mine` count that person's labels.
+
+    Who may not review is shown its progress in steps.
+    """
 
     queue: LabelingQueue
     progress: QueueProgress
@@ -60,17 +63,18 @@ def queue_cards(person: Any, queues: Iterable[LabelingQueue]) -> list[QueueCard]
     running = LabelingSession.objects.filter(queue__in=shown, labeler=person, ended_at__isnull=True)
     resumed = set(running.values_list("queue_id", flat=True))
     progress = progress_of_all(shown)
+    told = {queue.pk: may(person, Action.REVIEW, queue.dataset) for queue in shown}
     return [
         QueueCard(
             queue=queue,
-            progress=progress[queue.pk],
+            progress=progress[queue.pk] if told[queue.pk] else progress[queue.pk].coarse(),
             today=mine.get(queue.pk, (0, 0))[1],
             mine=mine.get(queue.pk, (0, 0))[0],
             reviews=reviews.get(queue.pk, 0),
             pause_reason=paused.get(queue.pk, ""),
             resumes=queue.pk in resumed,
             may_label=may(person, Action.LABEL, queue.dataset),
-            may_review=may(person, Action.REVIEW, queue.dataset),
+            may_review=told[queue.pk],
         )
         for queue in shown
     ]

@@ -36,7 +36,7 @@ _LABELS = "SELECT queue_id, count(*) FROM labeling_app_label WHERE queue_id = AN
 class QueueProgress:
     """Items of a queue by state, gold answers left out; labels that are there, and how many are wanted in all.
 
-    `items` are those that are not gone. `labels_wanted` is the overlap times `items`.
+    `items` are those that are not gone. `labels_wanted` is the overlap times `items`. `checks` are labels of gold answers.
     """
 
     items: int = 0
@@ -48,21 +48,30 @@ class QueueProgress:
     gone: int = 0
     labels: int = 0
     labels_wanted: int = 0
+    checks: int = 0
 
     def document(self) -> dict[str, int]:
-        return asdict(self)
+        return {name: count for name, count in asdict(self).items() if name != "checks"}
 
     def coarse(self) -> QueueProgress:
-        """Return figures for labelers, rounded down to steps of 5 or more until all labels are there.
+        """Return figures for labelers: labels in steps of 5 or more until all are there, and what is open or not by them.
 
-        Exact ones would stand still after a hidden check and so tell which examples are checks.
+        Answers to hidden checks are counted too. Where the figures stood still when a check was answered or taken back,
+        or were exact, they would tell which examples are checks.
         """
-        if self.labels >= self.labels_wanted:
-            return self
-        step = max(5, self.labels_wanted // 100)
-        counts = self.document()
-        exact = {name: counts.pop(name) for name in ("items", "gone", "labels_wanted")}
-        return QueueProgress(**exact, **{name: count - count % step for name, count in counts.items()})
+        labels = self.labels_wanted
+        if self.labels < self.labels_wanted:
+            labels = min(self.labels + self.checks, self.labels_wanted - 1)
+            labels -= labels % max(5, self.labels_wanted // 100)
+        is_open = max(1, self.items - self.items * labels // self.labels_wanted) if self.open else 0
+        return QueueProgress(
+            items=self.items,
+            open=is_open,
+            labeled=self.items - is_open,
+            gone=self.gone,
+            labels=labels,
+            labels_wanted=self.labels_wanted,
+        )
 
 
 @dataclass(frozen=True)
@@ -150,13 +159,19 @@ def _count(queues: Sequence[LabelingQueue]) -> dict[uuid.UUID, QueueProgress]:
         cursor.execute(_LABELS, [keys])
         labels: dict[uuid.UUID, int] = dict.fromkeys(keys, 0) | dict(cursor.fetchall())
         cursor.execute(_OF_GOLD, [keys])
+        checks: dict[uuid.UUID, int] = dict.fromkeys(keys, 0)
         for key, state, items, of_them in cursor.fetchall():
             states[key][state] -= items
-            labels[key] -= of_them
+            checks[key] += of_them
     found = {}
     for queue in queues:
         counts = states[queue.pk]
         items = sum(counts.values()) - counts["gone"]
-        wanted = items * queue.overlap
-        found[queue.pk] = QueueProgress(items=items, **counts, labels=labels[queue.pk], labels_wanted=wanted)
+        found[queue.pk] = QueueProgress(
+            items=items,
+            **counts,
+            labels=labels[queue.pk] - checks[queue.pk],
+            labels_wanted=items * queue.overlap,
+            checks=checks[queue.pk],
+        )
     return found
