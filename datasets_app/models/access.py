@@ -16,6 +16,15 @@ from goldenproject.kit.history import audited
 ROLE_CHOICES = [(role.value, role.title) for role in Role]
 
 
+def user_or_group(name: str) -> models.CheckConstraint:
+    """Return the constraint that either the column `user` or the column `group` is filled."""
+    return models.CheckConstraint(
+        condition=models.Q(user__isnull=False, group__isnull=True)
+        | models.Q(user__isnull=True, group__isnull=False),
+        name=name,
+    )
+
+
 class Membership(models.Model):
     """The role of a user or of a group in one dataset."""
 
@@ -32,11 +41,7 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(user__isnull=False, group__isnull=True)
-                | models.Q(user__isnull=True, group__isnull=False),
-                name="membership_of_user_or_group",
-            ),
+            user_or_group("membership_of_user_or_group"),
             models.UniqueConstraint(fields=["dataset", "user"], name="membership_user_once"),
             models.UniqueConstraint(fields=["dataset", "group"], name="membership_group_once"),
         ]

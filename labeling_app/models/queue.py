@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from datasets_app.models import Branch, Dataset, ExampleIdentity, ExampleType
+from datasets_app.models.access import user_or_group
 from goldenproject.kit.clock import random_uuid
 from goldenproject.kit.history import audited
 
@@ -144,11 +145,7 @@ class QueueMember(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(user__isnull=False, group__isnull=True)
-                | models.Q(user__isnull=True, group__isnull=False),
-                name="queue_member_user_or_group",
-            ),
+            user_or_group("queue_member_user_or_group"),
             models.UniqueConstraint(fields=["queue", "user"], name="queue_member_user_once"),
             models.UniqueConstraint(fields=["queue", "group"], name="queue_member_group_once"),
         ]
