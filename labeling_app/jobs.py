@@ -19,6 +19,7 @@ from datasets_app.services.retrieval.example_vectors import embed_examples
 from labeling_app.models import LabelingQueue, Webhook
 from labeling_app.services import events
 from labeling_app.services.label_errors import find_label_errors
+from labeling_app.services.overlap import OVERLAP_JOB, bring_in_line
 from labeling_app.services.queues import get_queue, refresh_queue
 from labeling_app.services.recomputing import RECOMPUTE_JOB, recompute_queue
 from labeling_app.services.reordering import LEARNING, queues_to_reorder, reorder_queue
@@ -32,6 +33,26 @@ def _refresh(job: JobRun, progress: Progress) -> dict[str, Any]:
     """Bring a queue in line with its working copy, as the arguments say: {"queue": id}."""
     queue = get_queue(job.arguments["queue"], job.dataset)
     return refresh_queue(queue=queue, actor=job.started_by, progress=progress).document()
+
+
+def _overlap(job: JobRun, progress: Progress) -> dict[str, Any]:
+    """Bring the items of a queue in line with its overlap, as the arguments say: {"queue": id}."""
+    queue = get_queue(job.arguments["queue"], job.dataset)
+    return bring_in_line(queue=queue, actor=job.started_by, progress=progress).document()
+
+
+def _overlap_facts(job: JobRun) -> list[tuple[str, str]]:
+    done = job.result
+    return [
+        ("Labelers each", f"{job.arguments['overlap']:,}"),
+        ("Examples changed", f"{done['items']:,}"),
+        ("Open again", f"{done['opened']:,}"),
+        ("Have all their labels now", f"{done['settled']:,}"),
+    ]
+
+
+def _to_queue(job: JobRun) -> list[tuple[str, str]]:
+    return [("Queue", reverse("label_queue", args=[job.arguments["queue"]]))]
 
 
 @app.periodic(cron="* * * * *", periodic_id="idle_labeling_sessions")
@@ -52,6 +73,7 @@ def _to_review(job: JobRun) -> list[tuple[str, str]]:
 
 
 register(JobKind("label_refresh", "Refresh a labeling queue", Action.EDIT, _refresh))
+register(JobKind(OVERLAP_JOB, "Labelers each of a queue", Action.EDIT, _overlap, _to_queue, _overlap_facts))
 register(JobKind(RECOMPUTE_JOB, "Consensus of a labeling queue", Action.REVIEW, _recompute, links=_to_review))
 
 

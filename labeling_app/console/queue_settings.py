@@ -12,6 +12,7 @@ from django.utils.safestring import mark_safe
 from datasets_app.admin.base import chosen_branch
 from datasets_app.admin.corpus.base import id_or_none, text_of
 from datasets_app.admin.filters import types_in
+from datasets_app.admin.jobs import job_address
 from datasets_app.domain.roles import Action
 from datasets_app.models import Branch, Dataset, ExampleType
 from datasets_app.services.access import allowed_datasets, may_somewhere, require
@@ -32,7 +33,12 @@ from labeling_app.console.queue_form import (
 from labeling_app.models import LabelingQueue
 from labeling_app.services.assigning import set_members
 from labeling_app.services.matching import COUNTED_AT_MOST, matching_count
-from labeling_app.services.queues import QueueOptions, create_queue, update_queue
+from labeling_app.services.queues import (
+    QueueOptions,
+    create_queue,
+    unfinished_overlap_job,
+    update_queue,
+)
 
 MOST_INSTRUCTIONS = 50_000
 # what a refusal of a service is about, by the beginning of its words
@@ -218,9 +224,14 @@ class QueueSettingsPage(_FormPage, QueuePage):
                 self.refuse(error)
             else:
                 messages.success(request, f"Queue “{self.queue.name}” has been changed.")
-                return HttpResponseRedirect(reverse("label_queue", args=[self.queue.pk]))
+                return HttpResponseRedirect(self._next_page())
         self.queue.refresh_from_db(fields=["name", "state"])
         return self.render_to_response(self.get_context_data(**kwargs))
+
+    def _next_page(self) -> str:
+        """Return where to go on: the job that lets the items of a big queue follow, or the queue."""
+        job = unfinished_overlap_job(self.queue) if "overlap" in self.form.changed_data else None
+        return job_address(job) if job else reverse("label_queue", args=[self.queue.pk])
 
 
 class MatchingCountPage(LabelingPage):

@@ -53,7 +53,7 @@ _LOCK = """
 """
 # Plan: index scan of queue_item_once for the examples; leases and labels by their item.
 _ITEMS = """
-    SELECT i.id, i.example_id, i.state, i.is_gold, i.open_slots,
+    SELECT i.id, i.example_id, i.state, i.is_gold, least(i.open_slots, %(overlap)s - i.label_count),
            EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %(annotator)s),
            coalesce((SELECT bool_or(s.labeler_id = %(person)s) FROM labeling_app_lease s
                       WHERE s.item_id = i.id AND s.state = 'held'), false),
@@ -304,6 +304,7 @@ def _chosen(queue: LabelingQueue, wanted: Sequence[uuid.UUID], actor: Any) -> tu
         "type": queue.example_type_id,
         "queue": queue.pk,
         "examples": list(wanted),
+        "overlap": queue.overlap,
     }
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, which)

@@ -25,7 +25,8 @@ from goldenproject.kit.errors import BadInput
 from goldenproject.kit.retries import retried
 from labeling_app.domain.answers import schema_at
 from labeling_app.errors import UnknownQueue
-from labeling_app.models import LabelingQueue, QueueItem
+from labeling_app.models import LabelingQueue
+from labeling_app.services.overlap import follow_overlap, overlap_lock, unfinished_overlap_job
 from labeling_app.services.queue_filters import checked_filters
 from labeling_app.services.queue_progress import QueueProgress, forget_progress, progress_of
 from labeling_app.services.refreshing import (
@@ -36,8 +37,6 @@ from labeling_app.services.refreshing import (
     refresh_queue,
 )
 from labeling_app.services.reordering import LEARNING, reorder_or_start
-from labeling_app.services.settling import settle
-from labeling_app.services.slots import recount, rewind
 
 __all__ = [
     "QueueOptions",
@@ -50,6 +49,7 @@ __all__ = [
     "refresh_or_start",
     "refresh_queue",
     "set_queue_state",
+    "unfinished_overlap_job",
     "update_queue",
 ]
 
@@ -145,8 +145,9 @@ def create_queue(
 def update_queue(*, queue: LabelingQueue, actor: Any, **changes: Any) -> LabelingQueue:
     """Change fields of a queue; see QueueOptions. Branch, type and path stay as they are: labels were given for them.
 
-    A raised overlap opens slots, also of what was adopted already; a lowered one never takes labels away. New filters
-    refresh the queue, a new order sorts it. Right: edit. Raises BadInput.
+    A raised overlap opens slots, also of what was adopted already; a lowered one never takes labels away. The items of a
+    big queue follow it by a job: `unfinished_overlap_job`. New filters refresh the queue, a new order sorts it. Right:
+    edit. Raises BadInput.
     """
     if actor is not None:
         require(actor, Action.EDIT, queue.dataset)
@@ -157,13 +158,16 @@ def update_queue(*, queue: LabelingQueue, actor: Any, **changes: Any) -> Labelin
     if unknown:
         raise BadInput(f"{', '.join(unknown)}: a queue has no such field that can be changed.")
     with acting(actor, f"change queue {queue.name}"):
-        current = LabelingQueue.objects.select_for_update(of=("self",)).get(pk=queue.pk)
+        if "overlap" in changes:
+            overlap_lock(queue)
+        # no key: what refers to the queue meanwhile need not wait, while this waits for items
+        current = LabelingQueue.objects.select_for_update(of=("self",), no_key=True).get(pk=queue.pk)
         before = {name: getattr(current, name) for name in changes}
         _set(current, **changes)
         changed = {name for name in changes if getattr(current, name) != before[name]}
         if changed:
             _save(current)
-            _follow(current, before, changed)
+            _follow(current, before, changed, actor)
             record(
                 actor, "labels.queue_update", current.dataset, f"{current.name}: {', '.join(sorted(changed))}"
             )
@@ -173,26 +177,14 @@ def update_queue(*, queue: LabelingQueue, actor: Any, **changes: Any) -> Labelin
     return current
 
 
-def _follow(queue: LabelingQueue, before: dict[str, Any], changed: set[str]) -> None:
+def _follow(queue: LabelingQueue, before: dict[str, Any], changed: set[str], actor: Any) -> None:
     """Do what the changed fields of a queue ask for."""
     if "overlap" in changed:
-        _apply_overlap(queue, raised=queue.overlap > before["overlap"])
+        follow_overlap(queue=queue, before=before["overlap"], actor=actor)
     if changed & _REFILL:
         refresh_queue(queue=queue)
     if changed & _REORDER:
         reorder_or_start(queue=queue, actor=None)
-
-
-def _apply_overlap(queue: LabelingQueue, *, raised: bool) -> None:
-    """Count the slots of a queue anew; what has all its labels now is settled, what wants more is open again."""
-    recount(queue=queue)
-    items = QueueItem.objects.filter(queue=queue, is_gold=False)
-    if raised:
-        items.filter(state=QueueItem.State.LABELED, open_slots__gt=0).update(state=QueueItem.State.OPEN)
-        rewind(queue=queue)
-        return
-    full = items.filter(state=QueueItem.State.OPEN, label_count__gte=queue.overlap)
-    settle(queue=queue, item_ids=list(full.order_by("pk").values_list("pk", flat=True)), actor=None)
 
 
 @retried()

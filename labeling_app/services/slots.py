@@ -44,7 +44,10 @@ _RECOUNT_ALL = """
              WHERE w.queue_id = %s) c
      WHERE i.id = c.id AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, c.open)
 """
-_LOCK = "SELECT 1 FROM labeling_app_queueitem w WHERE {which} ORDER BY w.id FOR NO KEY UPDATE"
+# Counted, so that no million rows travel.
+_LOCK = """
+    SELECT count(*) FROM (SELECT 1 FROM labeling_app_queueitem w WHERE {which} ORDER BY w.id FOR NO KEY UPDATE) locked
+"""
 _OF_ITEMS = "w.id = ANY(%s)"
 _OF_QUEUE = "w.queue_id = %s"
 

@@ -11,6 +11,7 @@ from datasets_app.models import Dataset, Membership
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
 from labeling_app.models import LabelingQueue
+from labeling_app.services import overlap
 from labeling_app.services.assigning import set_members
 from labeling_app.services.queues import create_queue
 from tests.integration.api.conftest import Api, api_of, person, text_row, texts
@@ -121,7 +122,9 @@ def test_token__without_the_scope_write__labels_nothing(api_of: Any, queue: Labe
 
 
 # --- queues made, changed, assigned -----------------------------------------------------------------------------------
-def test_queues__made_and_changed_over_the_api(api_of: Any, queue: LabelingQueue) -> None:
+def test_queues__made_and_changed_over_the_api(
+    api_of: Any, queue: LabelingQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     curator = api_of("curator")
     body = {"dataset": "texts", "name": "more", "overlap": 3, "field_path": "label", "gold_rate": 0.1}
     made = curator.post("labeling/queues", body)
@@ -132,7 +135,10 @@ def test_queues__made_and_changed_over_the_api(api_of: Any, queue: LabelingQueue
     assert (again.status_code, again.json()["code"]) == (400, "bad_input")
     key = made.json()["id"]
     changed = curator.patch(f"labeling/queues/{key}", {"overlap": 2, "state": "paused"}).json()
-    assert (changed["settings"]["overlap"], changed["state"]) == (2, "paused")
+    assert (changed["settings"]["overlap"], changed["state"], changed["job"]) == (2, "paused", None)
+    monkeypatch.setattr(overlap, "ITEMS_AT_ONCE", 1)
+    job = curator.patch(f"labeling/queues/{key}", {"overlap": 1}).json()["job"]
+    assert (job["kind"], job["state"], job["started_by"]) == ("label_overlap", "queued", "a-curator")
     answer = curator.post(f"labeling/queues/{key}/sessions")
     assert (answer.status_code, answer.json()["code"]) == (409, "queue_not_open")
     page = curator.get("labeling/queues?limit=1").json()

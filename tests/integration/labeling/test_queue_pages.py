@@ -11,11 +11,15 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from datasets_app.admin.jobs import job_address
 from datasets_app.models import Dataset, Example
 from datasets_app.services.curation.examples import update_example
+from datasets_app.services.jobs import kind_of
 from labeling_app.models import GoldAnswer, LabelerStanding, LabelingQueue, QueueItem
+from labeling_app.services import overlap
 from labeling_app.services.assigning import set_members
 from labeling_app.services.gold import pause_labeler
+from labeling_app.services.overlap import unfinished_overlap_job
 from labeling_app.services.queue_progress import forget_progress
 from labeling_app.services.queues import create_queue, progress_of, set_queue_state
 from tests.integration.labeling.labeling_data import answer, item_of
@@ -210,6 +214,20 @@ def test_settings__changed__keeps_the_rest(client_of: Callable[..., Client], que
     queue.refresh_from_db()
     assert (queue.name, queue.overlap, queue.gold_pause_below) == ("renamed", 3, None)
     assert set(QueueItem.objects.values_list("open_slots", flat=True)) == {3}
+
+
+def test_settings__overlap_of_a_big_queue__goes_on_at_the_job(
+    client_of: Callable[..., Client], queue: LabelingQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap, "ITEMS_AT_ONCE", 5)
+    client, page = client_of("curator"), f"/admin/label/{queue.pk}/settings/"
+    found = client.post(page, form(overlap="3"))
+    job = unfinished_overlap_job(queue)
+    assert job is not None and found["Location"] == job_address(job)
+    assert "Labelers each of a queue" in client.get(found["Location"]).content.decode()
+    kind_of(job.kind).work(job, lambda *told: None)
+    again = client.post(page, form(overlap="3", instructions="Look twice."))
+    assert again["Location"] == f"/admin/label/{queue.pk}/overview/"
 
 
 def test_count__of_filters__follows_what_is_typed(
