@@ -62,7 +62,7 @@ _FREE_SLOT = """
                         WHERE l.item_id = %s AND l.slot = s AND l.state IN ('held', 'submitted'))
 """
 _TAKE_AGAIN = """
-    WITH taken AS (UPDATE labeling_app_queueitem SET open_slots = open_slots - 1 WHERE id = %s AND %s > 0)
+    WITH taken AS (UPDATE labeling_app_queueitem SET open_slots = %s WHERE id = %s AND %s > 0)
     UPDATE labeling_app_lease SET state = 'held', slot = %s, ended_at = NULL, expires_at = %s WHERE id = %s
 """
 _KEEP_DRAFT = """
@@ -140,18 +140,20 @@ def take_up_again(held: HeldLease, until: datetime) -> bool:
     """
     if held.is_held:
         return True
-    slot = 0
+    slot, open_slots = 0, held.item.open_slots
     if not held.lease.is_gold_check:
-        if held.item.open_slots < 1:
+        # of a greater overlap still, perhaps: see the module overlap
+        open_slots = min(open_slots, held.queue.overlap - held.item.label_count)
+        if open_slots < 1:
             return False
         with connection.cursor() as cursor:
             cursor.execute(_FREE_SLOT, [held.queue.overlap, held.item.pk])
             slot = cursor.fetchone()[0]
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_AGAIN, [held.item.pk, slot, slot, until, held.lease.pk])
+        cursor.execute(_TAKE_AGAIN, [open_slots - 1, held.item.pk, slot, slot, until, held.lease.pk])
     held.lease.state, held.lease.slot, held.lease.ended_at = Lease.State.HELD, slot, None
     held.lease.expires_at = until
-    held.item.open_slots -= 1 if slot else 0
+    held.item.open_slots = open_slots - 1 if slot else open_slots
     return True
 
 
