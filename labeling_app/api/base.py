@@ -16,6 +16,7 @@ from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput, Forbidden, NotFound
 from labeling_app.errors import UnknownQueue
 from labeling_app.models import LabelingQueue, LabelingSession
+from labeling_app.services.submitted import SESSION_COLUMNS, session_of
 
 MAX_KEY = 64
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -98,12 +99,12 @@ class QueueView(GoldenView):
 
 
 # by hand, because these are asked for every example: the mapper takes longer for them than the database
-_OWN = """
-    SELECT s.id, s.queue_id, s.session_type, s.examples_labeled, s.served, s.started_at, s.ended_at
+_OWN = f"""
+    SELECT {SESSION_COLUMNS}
       FROM labeling_app_labelingsession s WHERE s.id = %s AND s.labeler_id = %s
 """
-_OF_LEASE = """
-    SELECT s.id, s.queue_id, s.session_type, s.examples_labeled, s.served, s.started_at, s.ended_at
+_OF_LEASE = f"""
+    SELECT {SESSION_COLUMNS}
       FROM labeling_app_lease l JOIN labeling_app_labelingsession s ON s.id = l.session_id
      WHERE l.id = %s AND s.labeler_id = %s
 """
@@ -120,7 +121,4 @@ def _session(statement: str, user: Any, key: uuid.UUID) -> LabelingSession:
         found = cursor.fetchone()
     if found is None:
         raise UnknownSession(hint="POST /api/v1/labeling/queues/{id}/sessions starts one.")
-    names = ("id", "queue_id", "session_type", "examples_labeled", "served", "started_at", "ended_at")
-    session = LabelingSession(labeler=user, **dict(zip(names, found, strict=True)))
-    session._state.adding = False
-    return session
+    return session_of(user, found)

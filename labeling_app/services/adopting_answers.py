@@ -1,6 +1,7 @@
 """Carry answers of a queue into the working copy and take them out again, with the record of both.
 
-The rows of `Consensus` that are passed in are changed in memory; `settled_rows.write_consensuses` stores them.
+The rows of `Consensus` that are passed in are changed in memory; the caller stores them together with the rows of the
+log (`settled_rows.write_settled`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from labeling_app.domain.settlement import ADJUDICATED, composed, part_in, witho
 from labeling_app.models import Consensus, LabelHistory, LabelingQueue, QueueItem, Review
 from labeling_app.services.events import example_validated
 from labeling_app.services.review_opening import Question, open_reviews
-from labeling_app.services.settled_rows import write_consensuses, write_log
+from labeling_app.services.settled_rows import write_settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class Answer:
 
 @dataclass(slots=True)
 class AdoptedAnswers:
-    """The items whose answer was adopted, and why others were not: in words, by item."""
+    """The items whose answer was adopted, and why others were not: in words, by item. `log` is what is to be told of them."""
 
+    log: list[LabelHistory] = field(default_factory=list)
     adopted: list[int] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
@@ -54,7 +56,10 @@ class AdoptedAnswers:
 def adopt_answers(
     *, queue: LabelingQueue, answers: Sequence[Answer], actor: Any, reason: str
 ) -> AdoptedAnswers:
-    """Write answers into the working copy and into the log of labels. What cannot be written is told, not raised."""
+    """Write answers into the working copy. What cannot be written is told, not raised.
+
+    The caller stores the consensuses and the rows of the log that come back.
+    """
     told = AdoptedAnswers()
     if not answers:
         return told
@@ -78,7 +83,7 @@ def adopt_answers(
             told.invalid[answer.item.pk] = result.invalid[example]
         else:
             (told.changed if example in result.changed else told.gone).append(answer.item.pk)
-    _log_adopted(queue, written, actor, at)
+    told.log = _log_of_adopted(queue, written, actor, at)
     for answer in written:
         if answer.status == ValidationStatus.VALIDATED:
             example_validated.send(
@@ -132,23 +137,23 @@ def _remember(queue: LabelingQueue, answer: Answer, adoption: Adoption, at: date
     consensus.decided_by = known_person(actor) if answer.origin == ADJUDICATED else None
 
 
-def _log_adopted(queue: LabelingQueue, answers: Sequence[Answer], actor: Any, at: datetime) -> None:
-    write_log(
-        [
-            log_row(
-                queue,
-                answer.item,
-                LabelHistory.Event.ADOPTED,
-                by=actor if answer.origin == ADJUDICATED else None,
-                at=at,
-                value=answer.value,
-                previous=_previous(answer.consensus),
-                notes=answer.note,
-                confidence=None if answer.origin == ADJUDICATED else answer.consensus.confidence,
-            )
-            for answer in answers
-        ]
-    )
+def _log_of_adopted(
+    queue: LabelingQueue, answers: Sequence[Answer], actor: Any, at: datetime
+) -> list[LabelHistory]:
+    return [
+        log_row(
+            queue,
+            answer.item,
+            LabelHistory.Event.ADOPTED,
+            by=actor if answer.origin == ADJUDICATED else None,
+            at=at,
+            value=answer.value,
+            previous=_previous(answer.consensus),
+            notes=answer.note,
+            confidence=None if answer.origin == ADJUDICATED else answer.consensus.confidence,
+        )
+        for answer in answers
+    ]
 
 
 def log_row(
@@ -216,10 +221,10 @@ def put_back(
     done = adopt_outputs(branch=queue.branch, adoptions=adoptions, actor=actor, reason=reason, checked=False)
     by_example = {items[pk].example_id: pk for pk in adopted}
     edited += [_edited(by_example[example]) for example in done.changed]
-    _log_put_back(queue, items, adopted, actor, reason)
+    log = _log_of_put_back(queue, items, adopted, actor, reason)
     for consensus in adopted.values():
         _forget(consensus, consensus.before.get("earlier") if one_step else None)
-    write_consensuses(adopted.values())
+    write_settled(consensuses=adopted.values(), log=log)
     open_reviews(queue=queue, questions=edited)
 
 
@@ -275,26 +280,24 @@ def _restoration(queue: LabelingQueue, before: dict[str, Any], row: WorkingAnswe
     )
 
 
-def _log_put_back(
+def _log_of_put_back(
     queue: LabelingQueue,
     items: Mapping[int, QueueItem],
     adopted: Mapping[int, Consensus],
     actor: Any,
     reason: str,
-) -> None:
+) -> list[LabelHistory]:
     at = now()
-    write_log(
-        [
-            log_row(
-                queue,
-                items[pk],
-                LabelHistory.Event.UNADOPTED,
-                by=actor,
-                at=at,
-                value=_previous(consensus),
-                previous=consensus.adopted_value,
-                notes=reason,
-            )
-            for pk, consensus in adopted.items()
-        ]
-    )
+    return [
+        log_row(
+            queue,
+            items[pk],
+            LabelHistory.Event.UNADOPTED,
+            by=actor,
+            at=at,
+            value=_previous(consensus),
+            previous=consensus.adopted_value,
+            notes=reason,
+        )
+        for pk, consensus in adopted.items()
+    ]

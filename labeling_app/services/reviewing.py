@@ -36,7 +36,7 @@ from labeling_app.services.review_listing import (
 )
 from labeling_app.services.review_opening import open_review, open_reviews, resting_state
 from labeling_app.services.review_sending import send_back, take_back_sending
-from labeling_app.services.settled_rows import write_consensuses, write_item_states
+from labeling_app.services.settled_rows import write_consensuses, write_item_states, write_settled
 from labeling_app.services.settling import lock_items
 
 __all__ = [
@@ -192,8 +192,7 @@ def _adopt(
         raise SchemaViolation(told.invalid[item.pk])
     if not told.adopted:
         raise ExampleChanged("The example was changed just now.", hint="Look at it as it is now.")
-    write_consensuses([consensus])
-    write_item_states({item.pk: QueueItem.State.ADOPTED})
+    write_settled(consensuses=[consensus], log=told.log, states={item.pk: QueueItem.State.ADOPTED})
     return value
 
 

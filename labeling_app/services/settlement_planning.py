@@ -16,6 +16,7 @@ from labeling_app.domain.consensus import ConsensusValue
 from labeling_app.domain.settlement import Verdict, label_provenance, part_in
 from labeling_app.models import Consensus, LabelingQueue, QueueItem, Review
 from labeling_app.services.adopting_answers import Answer
+from labeling_app.services.consensus_report import AnnotatorsAnswer
 from labeling_app.services.review_opening import Question
 
 # Reviews that the labels themselves can settle.
@@ -24,14 +25,18 @@ OF_AGREEMENT = (Review.Reason.DISAGREEMENT, Review.Reason.CHECK)
 
 @dataclass(frozen=True, slots=True)
 class GivenLabels:
-    """The labels of an item together."""
+    """The labels of an item together. `first_here`: when the first that was not imported was begun."""
 
-    count: int
+    answers: list[AnnotatorsAnswer]
     newest: datetime
     first_here: datetime | None
     inputs: frozenset[bytes]
     has_consensus: bool
     has_review: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.answers)
 
 
 @dataclass(slots=True)

@@ -6,13 +6,16 @@ that labels give are nobody's own: `validated_by` stays empty, the provenance of
 
 from __future__ import annotations
 
+import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
 
-from datasets_app.services.curation.adopting import working_answers
+from datasets_app.domain.canonical import loads_stored
+from datasets_app.services.curation.adopting import WorkingAnswer, working_answers
 from goldenproject.kit.clock import now
 from goldenproject.kit.database_io import prepared_cursor
 from labeling_app.domain.consensus import ConsensusValue
@@ -22,10 +25,10 @@ from labeling_app.services.adopting_answers import (
     adopt_answers,
     put_back,
 )
-from labeling_app.services.consensus_report import consensus_of
+from labeling_app.services.consensus_report import AnnotatorsAnswer, consensus_of
 from labeling_app.services.events import labels_disagree
 from labeling_app.services.review_opening import Question, close_settled, open_reviews, resting_state
-from labeling_app.services.settled_rows import write_consensuses, write_item_states
+from labeling_app.services.settled_rows import write_consensuses, write_item_states, write_settled
 from labeling_app.services.settlement_planning import (
     OF_AGREEMENT,
     Case,
@@ -40,13 +43,12 @@ OF_ONE_ITEM = ("majority", "mean", "median", "trimmed_mean")
 _FINAL = (QueueItem.State.GONE, QueueItem.State.REJECTED)
 
 _LABELS = """
-    SELECT l.item_id, count(*), max(l.labeled_at),
-           min(coalesce(s.leased_at, l.labeled_at)) FILTER (WHERE l.source <> 'import'),
-           array_agg(DISTINCT l.content_hash),
+    SELECT l.item_id, l.annotator, l.value::text, l.confidence, l.labeled_at,
+           CASE WHEN l.source <> 'import' THEN coalesce(s.leased_at, l.labeled_at) END, l.content_hash,
            EXISTS (SELECT 1 FROM labeling_app_consensus c WHERE c.item_id = l.item_id),
            EXISTS (SELECT 1 FROM labeling_app_review r WHERE r.item_id = l.item_id)
       FROM labeling_app_label l LEFT JOIN labeling_app_lease s ON s.id = l.lease_id
-     WHERE l.item_id = ANY(%s) GROUP BY l.item_id
+     WHERE l.item_id = ANY(%s) ORDER BY l.item_id, l.annotator
 """
 
 
@@ -57,6 +59,7 @@ def settle(
     actor: Any,
     values: Mapping[int, ConsensusValue] | None = None,
     locked: Sequence[QueueItem] | None = None,
+    rows: Mapping[uuid.UUID, WorkingAnswer] | None = None,
 ) -> None:
     """Bring items in line with the labels that they have now; items are locked in the order of their ids.
 
@@ -66,15 +69,15 @@ def settle(
 
     `values` are what the queue's method says, where that was worked out for the whole queue before; items that got or
     lost labels since then are left alone. `locked` are the items themselves, instead of their ids, where the caller holds
-    their locks already.
+    their locks already: their states are set in memory too. `rows` are working rows that were read under these locks.
     """
     if locked is not None:
-        _settle(queue, locked, actor, values)
+        _settle(queue, locked, actor, values, rows or {})
         return
     wanted = sorted(set(item_ids))
     for start in range(0, len(wanted), ITEMS_AT_ONCE):
         with transaction.atomic(savepoint=False):
-            _settle(queue, lock_items(queue, wanted[start : start + ITEMS_AT_ONCE]), actor, values)
+            _settle(queue, lock_items(queue, wanted[start : start + ITEMS_AT_ONCE]), actor, values, {})
 
 
 def unadopt(
@@ -141,7 +144,11 @@ def _rest(queue: LabelingQueue, items: Sequence[QueueItem], *, still_open: Itera
 
 
 def _settle(
-    queue: LabelingQueue, locked: Sequence[QueueItem], actor: Any, values: Mapping[int, ConsensusValue] | None
+    queue: LabelingQueue,
+    locked: Sequence[QueueItem],
+    actor: Any,
+    values: Mapping[int, ConsensusValue] | None,
+    known_rows: Mapping[uuid.UUID, WorkingAnswer],
 ) -> None:
     items = [item for item in locked if not item.is_gold]
     given = _labels_of([item.pk for item in items])
@@ -152,7 +159,8 @@ def _settle(
     ids = [item.pk for item in items]
     if values is None:
         method = method if method in OF_ONE_ITEM else "majority"
-        values = consensus_of(queue=queue, item_ids=ids, method=method)
+        answers = {pk: labels.answers for pk, labels in given.items()}
+        values = consensus_of(queue=queue, item_ids=ids, method=method, given=answers)
     # the usual item has just got its last label: nothing is known of it yet, so nothing is asked for
     settled_before = [pk for pk in ids if pk not in given or given[pk].has_consensus]
     known = Consensus.objects.in_bulk(settled_before) if settled_before else {}
@@ -167,7 +175,14 @@ def _settle(
     if not complete:
         return
     reviews = _newest_reviews([item.pk for item in complete if given[item.pk].has_review])
-    rows = working_answers(queue.branch, [item.example_id for item in complete])
+    # a row that was read while another label of the item was adopted may be older than that
+    rows = {
+        item.example_id: known_rows[item.example_id]
+        for item in complete
+        if item.example_id in known_rows and not given[item.pk].has_consensus
+    }
+    if unread := [item.example_id for item in complete if item.example_id not in rows]:
+        rows |= working_answers(queue.branch, unread)
     cases = [
         Case(
             item,
@@ -197,12 +212,34 @@ def _newest_reviews(item_ids: Sequence[int]) -> dict[int, Review]:
 
 
 def _labels_of(item_ids: Sequence[int]) -> dict[int, GivenLabels]:
+    labels: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     with prepared_cursor() as cursor:
         cursor.execute(_LABELS, [list(item_ids)])
-        return {
-            item: GivenLabels(count, newest, first, frozenset(bytes(one) for one in inputs), has, reviewed)
-            for item, count, newest, first, inputs, has, reviewed in cursor
-        }
+        for item, *label in cursor.fetchall():
+            labels[item].append(tuple(label))
+    return {item: _together(given) for item, given in labels.items()}
+
+
+def _together(labels: Sequence[tuple[Any, ...]]) -> GivenLabels:
+    annotators, values, confidences, given_at, begun_at, inputs, has_consensus, has_review = zip(
+        *labels, strict=True
+    )
+    return GivenLabels(
+        answers=[
+            AnnotatorsAnswer(name, loads_stored(value), None if sure is None else float(sure))
+            for name, value, sure in zip(annotators, values, confidences, strict=True)
+        ],
+        newest=max(given_at),
+        first_here=min((at for at in begun_at if at is not None), default=None),
+        inputs=frozenset(bytes(one) for one in inputs),
+        has_consensus=has_consensus[0],
+        has_review=has_review[0],
+    )
+
+
+def _states_of(item_ids: Iterable[int]) -> dict[int, str]:
+    wanted = list(item_ids)
+    return dict(QueueItem.objects.filter(pk__in=wanted).values_list("pk", "state")) if wanted else {}
 
 
 def _computed(
@@ -245,7 +282,11 @@ def _decide(queue: LabelingQueue, cases: Sequence[Case], actor: Any) -> None:
             reason="The labels say something else now.",
         )
     told = adopt_answers(queue=queue, answers=plan.answers, actor=actor, reason="labels adopted")
-    write_consensuses(case.consensus for case in cases)
+    plan.states |= dict.fromkeys(told.adopted, QueueItem.State.ADOPTED)
+    for pk in told.gone:
+        if by_item[pk].consensus.adopted_at is None:
+            plan.states[pk] = QueueItem.State.LABELED
+    write_settled(consensuses=(case.consensus for case in cases), log=told.log, states=plan.states)
     plan.questions += [changed_question(pk) for pk in told.changed]
     plan.questions += [
         Question(
@@ -257,15 +298,13 @@ def _decide(queue: LabelingQueue, cases: Sequence[Case], actor: Any) -> None:
         )
         for pk, why in told.invalid.items()
     ]
-    plan.states |= dict.fromkeys(told.adopted, QueueItem.State.ADOPTED)
-    for pk in told.gone:
-        if by_item[pk].consensus.adopted_at is None:
-            plan.states[pk] = QueueItem.State.LABELED
-    write_item_states(plan.states)
     asked = [pk for pk in (*told.adopted, *plan.settled) if by_item[pk].open_reason in OF_AGREEMENT]
     if asked:
         close_settled(asked)
     new = open_reviews(queue=queue, questions=plan.questions)
+    known = plan.states | _states_of(question.item_id for question in plan.questions)
+    for pk, state in known.items():
+        by_item[pk].item.state = state
     for question in plan.questions:
         if question.reason == Review.Reason.DISAGREEMENT and question.item_id in new:
             case = by_item[question.item_id]

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from datasets_app.domain.canonical import canonical_bytes, content_hash
+from datasets_app.domain.content import is_tombstone
 from datasets_app.errors import SchemaViolation
 from datasets_app.models import Example
 from goldenproject.kit.clock import now
@@ -24,6 +25,7 @@ from labeling_app.domain.answers import same
 from labeling_app.errors import (
     ExampleChanged,
     ExampleGone,
+    ExampleRedacted,
     KeyReused,
     LeaseLost,
     QueueNotOpen,
@@ -45,13 +47,13 @@ from labeling_app.services.passing import flag, save_draft, skip
 from labeling_app.services.sessions import release_of_labeler
 from labeling_app.services.settling import settle
 from labeling_app.services.slots import end_leases, recount
-from labeling_app.services.submitted import Submitted
+from labeling_app.services.submitted import SESSION_COLUMNS, Submitted, session_of
 
 __all__ = ["Submitted", "flag", "save_draft", "skip", "submit_label"]
 
 
 # History, label, lease, item, session and draft in one statement: they are written together or not at all.
-_STORE = """
+_STORE = f"""
     WITH before AS (
         SELECT value FROM labeling_app_label WHERE item_id = %(item)s AND annotator = %(annotator)s
     ), said AS (
@@ -82,13 +84,14 @@ _STORE = """
            SET label_count = label_count + (SELECT 1 - count(*) FROM before), state = CASE WHEN state = 'gone' THEN 'open' ELSE state END
          WHERE id = %(item)s
     ), seen AS (
-        UPDATE labeling_app_labelingsession
+        UPDATE labeling_app_labelingsession s
            SET examples_labeled = examples_labeled + (SELECT 1 - count(*) FROM before), last_seen_at = greatest(last_seen_at, %(at)s)
          WHERE id = %(session)s
+     RETURNING {SESSION_COLUMNS}
     ), tidied AS (
         DELETE FROM labeling_app_draft WHERE item_id = %(item)s AND labeler_id = %(labeler)s
     )
-    SELECT id, EXISTS (SELECT 1 FROM before) FROM label
+    SELECT label.id, EXISTS (SELECT 1 FROM before), seen.* FROM label LEFT JOIN seen ON true
 """
 
 
@@ -180,6 +183,8 @@ def _replayed(answer: GivenAnswer) -> Submitted | GoldenError:
 
 def _replay(earlier: LabelHistory, answer: GivenAnswer) -> Submitted | GoldenError:
     """Return what the first sending of a key got."""
+    if is_tombstone(earlier.label_value):
+        return ExampleRedacted()
     confidence = None if earlier.confidence is None else float(earlier.confidence)
     said = earlier.event in (
         LabelHistory.Event.SUBMITTED,
@@ -225,13 +230,14 @@ def _refusal(held: HeldLease, answer: GivenAnswer, at: datetime) -> GoldenError 
         _keep_draft(held, answer, at)
         release_of_labeler(queue=held.queue, labeler=answer.labeler, at=at)
         return error
-    if held.input_now is None:
+    row = held.row_now
+    if row is None:
         _write_late(held, answer, at)
         if held.is_held:
             end_leases(queue=held.queue, leases=[(held.lease.pk, held.item.pk)], state="released", at=at)
         QueueItem.objects.filter(pk=held.item.pk).update(state=QueueItem.State.GONE)
         return ExampleGone()
-    hash_now = content_hash(canonical_bytes(held.input_now))
+    hash_now = content_hash(canonical_bytes(row.input))
     seen = answer.content_hash or bytes(held.lease.content_hash)
     if not hmac.compare_digest(hash_now, seen):
         _keep_draft(held, answer, at)
@@ -239,7 +245,7 @@ def _refusal(held: HeldLease, answer: GivenAnswer, at: datetime) -> GoldenError 
         return ExampleChanged(
             "The example was changed while you were labeling it; your answer is kept as a draft.",
             hint="Look at it as it is now, and submit again.",
-            input=held.input_now,
+            input=row.input,
             content_hash=hash_now.hex(),
         )
     held.lease.content_hash = hash_now
@@ -320,7 +326,7 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
         gold = judge(queue=queue, item_id=item.pk, labeler=answer.labeler, value=answer.value)
     with prepared_cursor() as cursor:
         cursor.execute(_STORE, _parameters(held, answer, at, gold))
-        label, is_change = cursor.fetchone()
+        label, is_change, *session = cursor.fetchone()
     item.label_count += not is_change
     was_check = held.lease.slot == 0 and not held.lease.is_gold_check
     if was_check or (is_change and held.is_held):
@@ -329,25 +335,30 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     if item.state == QueueItem.State.GONE:
         item.state = QueueItem.State.OPEN
     if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):
-        settle(queue=queue, locked=[item], actor=answer.labeler)
-        with prepared_cursor() as cursor:
-            cursor.execute("SELECT state FROM labeling_app_queueitem WHERE id = %s", [item.pk])
-            item.state = cursor.fetchone()[0]
-    label_submitted.send(
-        LabelingQueue,
-        queue=queue,
-        example_id=item.example_id,
-        actor=answer.labeler,
-        facts={
-            "label": label,
-            "item": item.pk,
-            "annotator": answer.labeler.get_username(),
-            "value": answer.value,
-            "confidence": answer.confidence,
-            "changed": is_change,
-        },
+        rows = {} if held.row_now is None else {item.example_id: held.row_now}
+        settle(queue=queue, locked=[item], actor=answer.labeler, rows=rows)
+    if held.is_listened_to:
+        label_submitted.send(
+            LabelingQueue,
+            queue=queue,
+            example_id=item.example_id,
+            actor=answer.labeler,
+            facts={
+                "label": label,
+                "item": item.pk,
+                "annotator": answer.labeler.get_username(),
+                "value": answer.value,
+                "confidence": answer.confidence,
+                "changed": is_change,
+            },
+        )
+    return Submitted(
+        label,
+        item.example_id,
+        item.state,
+        replayed=False,
+        session=None if session[0] is None else session_of(answer.labeler, session),
     )
-    return Submitted(label, item.example_id, item.state, replayed=False)
 
 
 def _annotator(held: HeldLease, answer: GivenAnswer) -> str:

@@ -26,13 +26,16 @@ from goldenproject.kit.audit import acting, known_person
 from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput
 
-_COLUMNS = """
+# Of a working row `r`, in the order that `working_answer` reads.
+WORKING_COLUMNS = """
     r.example_id, r.id, r.example_type_id, r.input_data::text, r.expected_output::text,
     (r.provenance -> 'label')::text, r.validation_status, r.validated_by_id, r.validated_at, r.updated_at
 """
-_ROWS = f"SELECT {_COLUMNS} FROM datasets_app_example r WHERE r.branch_id = %s AND r.example_id = ANY(%s)"
+_ROWS = (
+    f"SELECT {WORKING_COLUMNS} FROM datasets_app_example r WHERE r.branch_id = %s AND r.example_id = ANY(%s)"
+)
 _ROWS_AT = f"""
-    SELECT DISTINCT ON (r.id) {_COLUMNS}, r.history_type
+    SELECT DISTINCT ON (r.id) {WORKING_COLUMNS}, r.history_type
       FROM unnest(%s::bigint[], %s::timestamptz[]) w(id, at)
       JOIN datasets_app_historicalexample r ON r.id = w.id AND r.history_date <= w.at
      ORDER BY r.id, r.history_date DESC, r.history_id DESC
@@ -110,7 +113,7 @@ def working_answers(branch: Branch, example_ids: Iterable[uuid.UUID]) -> dict[uu
     """Return what the rows of the working copy hold now, by example; those without a row are left out."""
     with prepared_cursor() as cursor:
         cursor.execute(_ROWS, [branch.pk, list(example_ids)])
-        return {row[0]: _read(row) for row in cursor}
+        return {row[0]: working_answer(row) for row in cursor}
 
 
 def answers_at(moments: Iterable[tuple[WorkingAnswer, datetime]]) -> dict[uuid.UUID, WorkingAnswer]:
@@ -120,10 +123,11 @@ def answers_at(moments: Iterable[tuple[WorkingAnswer, datetime]]) -> dict[uuid.U
         return {}
     with prepared_cursor() as cursor:
         cursor.execute(_ROWS_AT, [[row.pk for row, _ in wanted], [at for _, at in wanted]])
-        return {row[0]: _read(row) for row in cursor if row[-1] != "-"}
+        return {row[0]: working_answer(row) for row in cursor if row[-1] != "-"}
 
 
-def _read(row: Sequence[Any]) -> WorkingAnswer:
+def working_answer(row: Sequence[Any]) -> WorkingAnswer:
+    """Return what a row of WORKING_COLUMNS says."""
     input_, output, label = (None if text is None else loads_stored(text) for text in row[3:6])
     return WorkingAnswer(row[0], row[1], row[2], input_, output, label, row[6], row[7], row[8], row[9])
 

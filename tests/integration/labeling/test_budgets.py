@@ -34,7 +34,7 @@ def test_next__nothing_held__takes_three_statements(queue_factory: Factory, labe
     assert statements(lambda: next_examples(session=other, count=5)) == 3
 
 
-def test_submit__more_labels_wanted__takes_three_statements(
+def test_submit__more_labels_wanted__takes_two_statements(
     queue_factory: Factory, labelers: list[Any]
 ) -> None:
     queue = queue_factory(overlap=2)
@@ -44,10 +44,10 @@ def test_submit__more_labels_wanted__takes_three_statements(
     def submit() -> None:
         submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"}, key="k")
 
-    assert statements(submit) == 3
+    assert statements(submit) == 2
 
 
-def test_submit__last_label_that_is_adopted__takes_at_most_fourteen(
+def test_submit__last_label_that_is_adopted__takes_five_statements(
     queue_factory: Factory, labelers: list[Any]
 ) -> None:
     queue = queue_factory()
@@ -57,7 +57,7 @@ def test_submit__last_label_that_is_adopted__takes_at_most_fourteen(
         statements(
             lambda: submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"}, key="k")
         )
-        <= 14
+        == 5
     )
 
 
