@@ -9,12 +9,13 @@ from typing import Any
 
 from django.db import connection
 
-from datasets_app.domain.canonical import loads_stored
+from datasets_app.services.curation.adopting import WORKING_COLUMNS, WorkingAnswer, working_answer
 from goldenproject.kit.database_io import prepared_cursor
 from goldenproject.kit.errors import BadInput
 from labeling_app.errors import UnknownLease
-from labeling_app.models import LabelingQueue, Lease, QueueItem
+from labeling_app.models import LabelingQueue, Lease, QueueItem, Webhook
 from labeling_app.services.assigning import Facts, require_labeler
+from labeling_app.services.erasing import refuse_redacted
 from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
 
 MAX_KEY = 64
@@ -45,14 +46,16 @@ _ITEM = (
 # Look-ups by key alone: Index Scan of the lease and of its item, one each of queue, dataset, branch, type and working row.
 _LOCK = f"""
     SELECT set_config('golden.actor', %s, true), set_config('golden.reason', %s, true), q.id, {VERSIONS},
-           (SELECT e.input_data::text FROM datasets_app_example e
-             WHERE e.branch_id = q.branch_id AND e.example_id = i.example_id
-               AND e.example_type_id = q.example_type_id),
            {FACTS},
-           {", ".join(f"l.{name}" for name in _LEASE)}, {", ".join(f"i.{name}" for name in _ITEM)}
+           EXISTS (SELECT 1 FROM labeling_app_webhook w
+                    WHERE w.is_active AND '{Webhook.Event.SUBMITTED.value}' = ANY(w.events)
+                      AND (w.dataset_id IS NULL OR w.dataset_id = q.dataset_id)),
+           {", ".join(f"l.{name}" for name in _LEASE)}, {", ".join(f"i.{name}" for name in _ITEM)}, {WORKING_COLUMNS}
       FROM labeling_app_lease l
       JOIN labeling_app_queueitem i ON i.id = l.item_id
       JOIN labeling_app_labelingqueue q ON q.id = l.queue_id
+      LEFT JOIN datasets_app_example r
+             ON r.branch_id = q.branch_id AND r.example_id = i.example_id AND r.example_type_id = q.example_type_id
      WHERE {{which}} AND l.labeler_id = %s
        FOR NO KEY UPDATE OF l, i
 """
@@ -76,13 +79,14 @@ _KEEP_DRAFT = """
 
 @dataclass
 class HeldLease:
-    """A labeler's lease, with its item (both locked), its queue, and the input of its working row."""
+    """A labeler's lease, with its item (both locked), its queue, and its working row."""
 
     lease: Lease
     item: QueueItem
     queue: LabelingQueue
     facts: Facts
-    input_now: Any  # of the working row; None when it is gone
+    is_listened_to: bool  # some webhook wants to hear of submitted labels
+    row_now: WorkingAnswer | None  # None when it is gone
 
     def require_labeler(self, labeler: Any) -> None:
         """Raise unless the labeler may label in this queue, see `assigning.require_labeler`."""
@@ -94,9 +98,9 @@ class HeldLease:
 
 
 def locked_lease(lease_id: uuid.UUID, labeler: Any, *, to: str, or_active: bool = False) -> HeldLease:
-    """Lock a labeler's lease and its item until the transaction ends. Raises UnknownLease.
+    """Lock a labeler's lease and its item until the transaction ends. Raises UnknownLease, ExampleRedacted.
 
-    The same statement reads the input as it is now and whether the labeler may go on, and lets the histories of this
+    The same statement reads the example as it is now and whether the labeler may go on, and lets the histories of this
     transaction tell who wrote, and what for (`to`): one statement where each of these would take one.
 
     With `or_active` a lease that ended is replaced by the one under which the labeler has the same example now.
@@ -107,6 +111,8 @@ def locked_lease(lease_id: uuid.UUID, labeler: Any, *, to: str, or_active: bool 
     if or_active and held.lease.state in (Lease.State.EXPIRED, Lease.State.RELEASED):
         active = "l.item_id = %s AND l.state IN ('held', 'submitted', 'skipped')"
         held = _locked(active, held.item.pk, labeler, to) or held
+    if held.row_now is None:
+        refuse_redacted(example_id=held.item.example_id, queue_id=held.queue.pk)
     return held
 
 
@@ -117,19 +123,20 @@ def _locked(which: str, value: Any, labeler: Any, to: str) -> HeldLease | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    queue_id, versions, input_now, has_members, is_member, pause_reason = row[2:8]
+    queue_id, versions, has_members, is_member, pause_reason, is_listened_to = row[2:8]
+    of_item = 8 + len(_LEASE)
+    of_working_row = of_item + len(_ITEM)
     queue = kept_queue(queue_id, versions)
-    item = QueueItem(queue=queue, **dict(zip(_ITEM, row[8 + len(_LEASE) :], strict=True)))
-    lease = Lease(
-        item=item, queue=queue, labeler=labeler, **dict(zip(_LEASE, row[8 : 8 + len(_LEASE)], strict=True))
-    )
+    item = QueueItem(queue=queue, **dict(zip(_ITEM, row[of_item:of_working_row], strict=True)))
+    lease = Lease(item=item, queue=queue, labeler=labeler, **dict(zip(_LEASE, row[8:of_item], strict=True)))
     lease._state.adding = item._state.adding = False
     return HeldLease(
         lease,
         item,
         queue,
         Facts(has_members, is_member, pause_reason),
-        None if input_now is None else loads_stored(input_now),
+        is_listened_to,
+        None if row[of_working_row] is None else working_answer(row[of_working_row:]),
     )
 
 
