@@ -18,6 +18,7 @@ from labeling_app.api.base import QueueView
 from labeling_app.api.labels import LARGEST_ID
 from labeling_app.api.shapes import MAX_NOTES
 from labeling_app.models import Review
+from labeling_app.services.review_claims import claim_review, live_claims, release_claims
 from labeling_app.services.reviewing import (
     UnknownReview,
     case_of,
@@ -35,10 +36,13 @@ class ReviewQuery(PageQuery):
 
     queue = serializers.UUIDField(required=False, default=None)
     reason = serializers.ChoiceField(Review.Reason.choices, required=False, default="")
+    free = serializers.BooleanField(
+        required=False, default=False, help_text="Without those that another reviewer has open now."
+    )
 
 
 class ReviewOut(serializers.Serializer):
-    """A question to a reviewer. The lowest score comes first."""
+    """A question to a reviewer. The lowest score comes first. `claimed_by` has it open now, until `claimed_until`."""
 
     review = serializers.IntegerField(source="pk")
     queue = serializers.UUIDField(source="queue_id")
@@ -48,6 +52,8 @@ class ReviewOut(serializers.Serializer):
     detail = serializers.CharField(allow_blank=True)
     score = serializers.FloatField()
     opened_at = serializers.DateTimeField()
+    claimed_by = serializers.CharField(source="live.reviewer.username", default=None, allow_null=True)
+    claimed_until = serializers.DateTimeField(source="live.until", default=None, allow_null=True)
 
 
 class CaseOut(serializers.Serializer):
@@ -72,6 +78,22 @@ class CaseOut(serializers.Serializer):
     suggestion = AnyJson()
     suggestions = serializers.ListField(child=JsonObject())
     fingerprint = serializers.CharField()
+    claimed_by = serializers.CharField(allow_null=True)
+    claimed_until = serializers.DateTimeField(allow_null=True)
+
+
+class ClaimBody(serializers.Serializer):
+    """Whether the review is taken from whoever has it open now."""
+
+    take_over = serializers.BooleanField(required=False, default=False)
+
+
+class ClaimOut(serializers.Serializer):
+    """Who has a review open, and until when; claim it again before that to keep it."""
+
+    review = serializers.IntegerField(source="review_id")
+    claimed_by = serializers.CharField(source="reviewer.username")
+    claimed_until = serializers.DateTimeField(source="until")
 
 
 class DecisionBody(serializers.Serializer):
@@ -113,13 +135,16 @@ class ReviewsView(QueueView):
     def get(self, request: Request) -> Response:
         query = self.query(ReviewQuery)
         queue = None if query["queue"] is None else self.visible_queue(query["queue"])
-        rows = next_reviews(queue, request.user, reason=query["reason"])
+        rows = next_reviews(queue, request.user, reason=query["reason"], free=query["free"])
         after = decode_cursor(query["cursor"], list)
         if after is not None:
             score, key = _place(after)
             rows = rows.filter(Q(score__gt=score) | Q(score=score, pk__gt=key))
         found = list(rows[: query["limit"] + 1])
         page, cursor = cut(found, query["limit"], lambda row: [row.score, row.pk])
+        claims = live_claims(row.pk for row in page)
+        for row in page:
+            row.live = claims.get(row.pk)
         return self.page(page, ReviewOut, cursor)
 
 
@@ -129,6 +154,34 @@ class ReviewView(QueueView):
     @operation("labeling_reviews_read", "A review with its labels", tag="labeling", answer=CaseOut)
     def get(self, request: Request, review: int) -> Response:
         return Response(case_of(visible_review(self, review)).document())
+
+
+class ClaimView(QueueView):
+    actions = {"POST": Action.REVIEW}
+
+    @operation(
+        "labeling_reviews_claim",
+        "Claim a review for some minutes",
+        tag="labeling",
+        body=ClaimBody,
+        answer=ClaimOut,
+    )
+    def post(self, request: Request, review: int) -> Response:
+        found = visible_review(self, review)
+        claim = claim_review(
+            review_id=found.pk, actor=request.user, take_over=self.body(ClaimBody)["take_over"]
+        )
+        return Response(ClaimOut(claim).data)
+
+
+class ReleaseReviewView(QueueView):
+    actions = {"POST": Action.REVIEW}
+
+    @operation("labeling_reviews_release", "Give a claim back", tag="labeling", status=204)
+    def post(self, request: Request, review: int) -> Response:
+        found = visible_review(self, review)
+        release_claims(review_ids=[found.pk], actor=request.user)
+        return Response(status=204)
 
 
 class DecideView(QueueView):

@@ -65,6 +65,12 @@ urlpatterns: list[URLPattern] = [
     path("labeling/bulk/<uuid:bulk>/undo", bulk.UndoBulkView.as_view(), name="label-bulk-undo"),
     path("labeling/reviews", reviews.ReviewsView.as_view(), name="label-reviews"),
     path("labeling/reviews/<int:review>", reviews.ReviewView.as_view(), name="label-review"),
+    path("labeling/reviews/<int:review>/claim", reviews.ClaimView.as_view(), name="label-claim"),
+    path(
+        "labeling/reviews/<int:review>/release",
+        reviews.ReleaseReviewView.as_view(),
+        name="label-release-review",
+    ),
     path("labeling/reviews/<int:review>/decide", reviews.DecideView.as_view(), name="label-decide"),
     path(
         "labeling/reviews/<int:review>/undo", reviews.UndoDecisionView.as_view(), name="label-undo-decision"

@@ -6,9 +6,8 @@ JSON too, and the answer carries the next cases.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -18,20 +17,25 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.middleware.csrf import get_token
 from django.urls import reverse
 
-from datasets_app.admin.example_rows import plain, tone
-from datasets_app.domain.content import is_tombstone
 from datasets_app.domain.roles import Action
 from datasets_app.domain.strict_json import loads_strict
 from datasets_app.services.access import may_somewhere, require
 from goldenproject.kit.errors import BadInput, Forbidden, GoldenError
 from labeling_app.console.base import LabelingPage, QueuePage
 from labeling_app.console.form import queue_form
-from labeling_app.domain.answer_fields import Kind
-from labeling_app.models import Consensus, Label, LabelingQueue, Review
-from labeling_app.services.erasing import ERASED_TEXT
-from labeling_app.services.queue_fields import fields_of
+from labeling_app.console.review_rows import review_rows
+from labeling_app.errors import AlreadyDecided, ReviewClaimed
+from labeling_app.models import LabelingQueue, Review, ReviewClaim
 from labeling_app.services.recomputing import start_recompute
 from labeling_app.services.review_cases import ReviewCase
+from labeling_app.services.review_claims import (
+    claim_in_words,
+    claim_next,
+    claim_review,
+    release_claims,
+    renew_claims,
+)
+from labeling_app.services.review_listing import held_reviews
 from labeling_app.services.reviewing import (
     case_of,
     decide,
@@ -45,33 +49,11 @@ VIEWS = (("one", "One at a time"), ("list", "All that wait"), ("decided", "Decid
 CASES_AHEAD = 2  # the case that is shown, and the next, which is there before it is asked for
 PAGE_SIZE = 50
 MOST_LEFT_OUT = 1000
-MOST_ANSWERS = 4
-_DECISIONS: dict[str, str] = {
-    Review.Outcome.ADOPTED: "Adopted",
-    Review.Outcome.THIRD_ANSWER: "Another answer",
-    Review.Outcome.REJECTED: "Rejected",
-    Review.Outcome.SENT_BACK: "Sent back",
-    Review.Outcome.KEPT: "Kept",
-    Review.Outcome.SETTLED: "Settled by itself",
-}
 _TEMPLATES = {
     "one": "labeling_app/review/one.html",
     "list": "labeling_app/review/list.html",
     "decided": "labeling_app/review/decided.html",
 }
-
-
-@dataclass(frozen=True)
-class ReviewRow:
-    """A review in a list."""
-
-    review: Review
-    name: str
-    decision: str
-    agreement: str
-    answers: list[tuple[str, int, int]]  # what is said, its tone, and how many say it
-    is_undoable: bool
-    address: str
 
 
 class _Reviews:
@@ -142,6 +124,7 @@ class _Reviews:
             "open": total,
             "reasons": reasons,
             "shown": reasons.get(self.reason, 0) if self.reason else total,
+            "elsewhere": held_reviews(self.queue, self.person, reason=self.reason).count(),
         }
 
     def _queues(self) -> list[tuple[str, int, str]]:
@@ -166,7 +149,7 @@ class _Reviews:
         )
         shown = found[:PAGE_SIZE]
         return {
-            "rows": _rows(shown, self.address),
+            "rows": review_rows(shown, self.address, self.person),
             "previous": self._address(page=str(number - 1)) if number else "",
             "next": self._address(page=str(number + 1)) if len(found) > PAGE_SIZE else "",
         }
@@ -182,18 +165,28 @@ class _Reviews:
             "csrf_cookie": settings.CSRF_COOKIE_NAME,
         }
 
-    def _cases(self, *, first: int = 0, but: Sequence[int] = ()) -> dict[str, Any]:
-        """Return {"cases", "forms"}: what comes next, the review `first` before all others."""
+    def _cases(self, *, first: int = 0, but: Sequence[int] = (), count: int = CASES_AHEAD) -> dict[str, Any]:
+        """Return {"cases", "forms"}: what comes next, the review `first` before all others; claimed for the person.
+
+        The one ahead is claimed too: it is shown at once, and must not be another's by then. `first` is shown also when
+        another reviewer has it.
+        """
         reviews = []
         if first:
             review = get_review(first)
             require(self.person, Action.REVIEW, review.queue.dataset)
+            with suppress(ReviewClaimed, AlreadyDecided):
+                claim_review(review_id=first, actor=self.person)
             reviews.append(review)
         left = [*but, *(review.pk for review in reviews)]
-        ahead = self.waiting(but=left).select_related("queue__branch__dataset", "queue__example_type")
-        reviews += list(ahead[: CASES_AHEAD - len(reviews)])
+        reviews += claim_next(
+            self.queue, self.person, reason=self.reason, but=left, count=count - len(reviews)
+        )
         forms = {str(review.queue_id): queue_form(review.queue, self.person) for review in reviews}
-        return {"cases": [case_document(case_of(review)) for review in reviews], "forms": forms}
+        return {
+            "cases": [case_document(case_of(review), self.person) for review in reviews],
+            "forms": forms,
+        }
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Do what the page's script asks for, and answer with what comes next."""
@@ -201,10 +194,17 @@ class _Reviews:
             asked = loads_strict(request.body)
             if not isinstance(asked, dict):
                 raise BadInput("Expected a JSON object.")
+            release_claims(review_ids=_numbers(asked.get("leave")), actor=self.person)
+            if asked.get("do") == "hold":  # a sign of life, and the last one
+                held = renew_claims(review_ids=_numbers(asked.get("hold")), actor=self.person)
+                return JsonResponse({"held": held})
             told = self._done(asked)
-            but = [one for one in asked.get("but", []) if isinstance(one, int)][:MOST_LEFT_OUT]
-            first = asked.get("open", 0)
-            cases = self._cases(first=first if isinstance(first, int) else 0, but=but)
+            first, count = asked.get("open", 0), asked.get("count")
+            cases = self._cases(
+                first=first if isinstance(first, int) else 0,
+                but=_numbers(asked.get("but")),
+                count=1 if count == 1 else CASES_AHEAD,
+            )
         except GoldenError as error:
             return JsonResponse(error.as_dict(), status=error.http_status)
         return JsonResponse({"done": told, "counts": self._counts(), **cases})
@@ -213,8 +213,11 @@ class _Reviews:
         do, review_id = asked.get("do"), asked.get("review")
         if do == "look":
             return None
-        if do not in ("decide", "undo") or not isinstance(review_id, int):
+        if do not in ("decide", "undo", "take_over") or not isinstance(review_id, int):
             raise BadInput("This button is not known here; load the page again.")
+        if do == "take_over":
+            claim_review(review_id=review_id, actor=self.person, take_over=True)
+            return None
         comment = asked.get("comment") or ""
         if not isinstance(comment, str):
             raise BadInput("comment: expected text.")
@@ -276,7 +279,7 @@ class QueueReviewPage(_Reviews, QueuePage):  # type: ignore[misc]
         return super().get_context_data(**self.review_context(), **kwargs)
 
 
-def case_document(case: ReviewCase) -> dict[str, Any]:
+def case_document(case: ReviewCase, person: Any) -> dict[str, Any]:
     """Return what the page draws of a case: `ReviewCase.document` and the words around it."""
     review = case.review
     return {
@@ -292,6 +295,7 @@ def case_document(case: ReviewCase) -> dict[str, Any]:
             "by": str(review.decided_by or ""),
             "comment": review.comment,
         },
+        "elsewhere": _elsewhere(case.claim, person),
         "labels_wanted": review.queue.overlap,
         "origin": "" if case.consensus is None else case.consensus.get_origin_display(),
         "method": "" if case.consensus is None else case.consensus.get_method_display(),
@@ -307,51 +311,13 @@ def case_document(case: ReviewCase) -> dict[str, Any]:
     }
 
 
-def _rows(reviews: Sequence[Review], address: str) -> list[ReviewRow]:
-    """Return the lines of a list: of an open review what the labelers say, of a decided one the answer."""
-    items = [review.item_id for review in reviews]
-    consensuses = Consensus.objects.in_bulk(items)
-    fields = {review.queue_id: _class_field(review.queue) for review in reviews}
-    queues = {review.item_id: review.queue_id for review in reviews}
-    said: dict[int, Counter[str]] = defaultdict(Counter)
-    for item, value in Label.objects.filter(item__in=items).values_list("item", "value"):
-        said[item][_in_short(value, fields[queues[item]])] += 1
-    rows = []
-    for review in reviews:
-        consensus = consensuses.get(review.item_id)
-        agreement = None if consensus is None else consensus.agreement
-        if not review.outcome:
-            answers = [
-                (text, tone(text), count) for text, count in said[review.item_id].most_common(MOST_ANSWERS)
-            ]
-        else:
-            text = "" if review.value is None else _in_short(review.value, fields[review.queue_id])
-            answers = [(text, tone(text), 1)] if text else []
-        rows.append(
-            ReviewRow(
-                review=review,
-                name=str(review.item.example)[:36],
-                decision=_DECISIONS.get(review.outcome, ""),
-                agreement="—" if agreement is None else f"{100 * agreement:.0f} %",
-                answers=answers,
-                is_undoable=review.outcome
-                not in ("", Review.Outcome.SETTLED, Review.Outcome.SENT_BACK, Review.Outcome.REDACTED),
-                address=f"{address}?review={review.pk}",
-            )
-        )
-    return rows
+def _elsewhere(claim: ReviewClaim | None, person: Any) -> str:
+    """Say which other reviewer has a case open; empty when none has."""
+    return "" if claim is None or claim.reviewer_id == person.pk else claim_in_words(claim, person)
 
 
-def _in_short(value: Any, field: Any) -> str:
-    if is_tombstone(value):
-        return ERASED_TEXT
-    return plain(field.of(value) if field else value)[:80]
-
-
-def _class_field(queue: LabelingQueue) -> Any:
-    """Return the one field that stands for an answer in a list; None where the answer stands for itself."""
-    classes = [field for field in fields_of(queue) if field.kind == Kind.CLASS]
-    return classes[0] if classes else None
+def _numbers(given: Any) -> list[int]:
+    return [one for one in given if isinstance(one, int)][:MOST_LEFT_OUT] if isinstance(given, list) else []
 
 
 def _number(text: Any, default: int = 0) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 from datasets_app.domain.canonical import canonical_text, content_hash
 from datasets_app.services.curation.adopting import WorkingAnswer, working_answers
 from labeling_app.domain.answers import part_of
-from labeling_app.models import Consensus, Label, LabelHistory, Review, Suggestion
+from labeling_app.models import Consensus, Label, LabelHistory, Review, ReviewClaim, Suggestion
+from labeling_app.services.review_claims import live_claim
 
 # What labelers said besides answers; a reviewer wants to know it.
 _REMARKS = (
@@ -42,6 +43,7 @@ class ReviewCase:
     """An item under review. `current` is the part of the output that the queue asks for, as it is now.
 
     `row` is None when the example left the working copy. `fingerprint` changes when the example or a label does.
+    `claim` tells which reviewer has it open now.
     """
 
     review: Review
@@ -52,6 +54,7 @@ class ReviewCase:
     suggestions: tuple[Suggestion, ...]
     remarks: tuple[LabelHistory, ...]
     fingerprint: str
+    claim: ReviewClaim | None = None
 
     @property
     def adoptable(self) -> list[Any]:
@@ -104,6 +107,8 @@ class ReviewCase:
                 for one in self.suggestions
             ],
             "fingerprint": self.fingerprint,
+            "claimed_by": None if self.claim is None else self.claim.reviewer.get_username(),
+            "claimed_until": None if self.claim is None else self.claim.until.isoformat(),
         }
 
 
@@ -122,6 +127,7 @@ def case_of(review: Review) -> ReviewCase:
         suggestions=tuple(Suggestion.objects.filter(item=item).order_by("-confidence", "source")),
         remarks=tuple(remarks.order_by("-pk")[:MAX_REMARKS]),
         fingerprint=_fingerprint(row, labels),
+        claim=live_claim(review.pk),
     )
 
 

@@ -126,6 +126,8 @@ TABLE: dict[str, dict[str, Action | str]] = {
     "label-bulk-undo": {"POST": Action.REVIEW},
     "label-reviews": {"GET": Action.REVIEW},
     "label-review": {"GET": Action.REVIEW},
+    "label-claim": {"POST": Action.REVIEW},
+    "label-release-review": {"POST": Action.REVIEW},
     "label-decide": {"POST": Action.REVIEW},
     "label-undo-decision": {"POST": Action.REVIEW},
     "label-keys": {"GET": KNOWN, "PUT": KNOWN},

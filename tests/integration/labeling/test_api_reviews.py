@@ -102,6 +102,54 @@ def test_reviews__listed_read_decided_and_undone(reviewer: Api, labeled: Labelin
         assert reviewer.get(f"labeling/reviews?cursor={bad}").json()["code"] == "invalid_cursor"
 
 
+def test_reviews__claimed_and_given_back__others_are_told_until_then(
+    reviewer: Api, api_of: Any, labeled: LabelingQueue
+) -> None:
+    other: Api = api_of("reviewer", name="second-reviewer")
+    first, second = (row["review"] for row in reviewer.get("labeling/reviews").json()["results"])
+    claim = reviewer.post(f"labeling/reviews/{first}/claim").json()
+    assert (claim["review"], claim["claimed_by"]) == (first, "reviewer")
+    for end, body in (("claim", {}), ("decide", {"outcome": "kept"})):
+        answer = other.post(f"labeling/reviews/{first}/{end}", body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "review_claimed"), end
+        assert answer.json()["details"]["claimed_by"] == "reviewer"
+    listed = other.get(f"labeling/reviews?queue={labeled.pk}").json()["results"]
+    assert [row["claimed_by"] for row in listed] == ["reviewer", None]
+    assert listed[0]["claimed_until"] == claim["claimed_until"]
+    free = other.get(f"labeling/reviews?queue={labeled.pk}&free=true").json()["results"]
+    assert [row["review"] for row in free] == [second]
+    assert other.post(f"labeling/reviews/{first}/release").status_code == 204
+    case = other.get(f"labeling/reviews/{first}").json()
+    assert case["claimed_by"] == "reviewer", "nobody gives back what another has"
+    taken = other.post(f"labeling/reviews/{first}/claim", {"take_over": True}).json()
+    assert taken["claimed_by"] == "second-reviewer"
+    told = reviewer.post(f"labeling/reviews/{first}/decide", {"outcome": "kept"}).json()
+    assert "took this review over from you" in told["message"]
+    assert other.post(f"labeling/reviews/{first}/release").status_code == 204
+    assert reviewer.post(f"labeling/reviews/{first}/decide", {"outcome": "kept"}).status_code == 200
+    again = other.post(f"labeling/reviews/{first}/claim")
+    assert (again.status_code, again.json()["code"]) == (409, "already_decided")
+
+
+def test_reviews__sent_back__can_be_undone_until_somebody_labels(
+    reviewer: Api, person: Any, labeled: LabelingQueue
+) -> None:
+    (first, _) = (row["review"] for row in reviewer.get("labeling/reviews").json()["results"])
+    before = reviewer.get(f"labeling/reviews/{first}").json()["labels"]
+    body = {"outcome": "sent_back", "comment": "Read the rules."}
+    for _ in range(2):
+        assert reviewer.post(f"labeling/reviews/{first}/decide", body).json()["outcome"] == "sent_back"
+        assert reviewer.post(f"labeling/reviews/{first}/undo").json()["outcome"] == ""
+        assert reviewer.get(f"labeling/reviews/{first}").json()["labels"] == before
+    reviewer.post(f"labeling/reviews/{first}/decide", body)
+    with LabelingSession.start(person("labeler", "labeler"), queue=labeled) as session:
+        example = session.get_next_example()
+        assert example is not None
+        session.submit_label(example, {"label": "b"})
+    refused = reviewer.post(f"labeling/reviews/{first}/undo")
+    assert (refused.status_code, refused.json()["code"]) == (409, "labeled_since")
+
+
 def test_reviews__of_another_dataset__are_not_there(api_of: Any, person: Any, labeled: LabelingQueue) -> None:
     other = create_dataset(name="other", actor=None, default_type=labeled.example_type)
     stranger = api_of(None, name="stranger")
@@ -109,7 +157,7 @@ def test_reviews__of_another_dataset__are_not_there(api_of: Any, person: Any, la
     assert stranger.get("labeling/reviews").json()["results"] == []
     review = Review.objects.first()
     assert review is not None
-    for method, end in (("GET", ""), ("POST", "/decide"), ("POST", "/undo")):
+    for method, end in (("GET", ""), *(("POST", f"/{do}") for do in ("decide", "undo", "claim", "release"))):
         body = {"outcome": "kept"} if end == "/decide" else {} if method == "POST" else None
         answer = stranger.call(method, f"labeling/reviews/{review.pk}{end}", body)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_review")

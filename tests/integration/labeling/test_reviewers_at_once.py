@@ -9,8 +9,9 @@ import pytest
 from django.contrib.auth.models import Group
 
 from datasets_app.models import Example
-from labeling_app.errors import AlreadyDecided
-from labeling_app.models import LabelHistory, LabelingQueue, Review
+from labeling_app.errors import AlreadyDecided, ReviewClaimed
+from labeling_app.models import LabelHistory, LabelingQueue, Review, ReviewClaim
+from labeling_app.services.review_claims import claim_next, claim_review
 from labeling_app.services.reviewing import decide
 from labeling_app.services.settling import settle, unadopt
 from labeling_app.services.verifying import verify_labels
@@ -76,3 +77,30 @@ def test_decide__while_all_is_settled_and_taken_back__nobody_waits_for_ever() ->
     adopted = Example.objects.exclude(expected_output=None).count()
     assert adopted == Review.objects.filter(outcome="adopted").count()
     assert verify_labels(deep=True).errors == []
+
+
+def test_claim_next__six_reviewers_at_once__no_case_goes_to_two() -> None:
+    queue, reviews = _disputed(9)
+    found = at_once(*(lambda one=one: claim_next(queue, one, count=2) for one in _reviewers(6)))
+    assert [one for one in found if isinstance(one, Exception)] == []
+    given = [review.pk for part in found for review in part]
+    assert sorted(given) == [review.pk for review in reviews], "nine cases for six who want two each"
+    assert ReviewClaim.objects.count() == 9
+
+
+def test_claim_review__taken_over_while_its_holder_decides__one_of_both_counts() -> None:
+    _, reviews = _disputed(4)
+    holder, other = _reviewers(2)
+    for review in reviews:
+        claim_review(review_id=review.pk, actor=holder)
+        decided, taken = at_once(
+            lambda pk=review.pk: decide(review_id=pk, actor=holder, outcome="kept"),
+            lambda pk=review.pk: claim_review(review_id=pk, actor=other, take_over=True),
+        )
+        review.refresh_from_db()
+        if review.outcome:
+            assert isinstance(taken, AlreadyDecided), taken
+            assert not ReviewClaim.objects.filter(review=review).exists()
+        else:
+            assert isinstance(decided, ReviewClaimed), decided
+            assert taken.reviewer == other
