@@ -19,11 +19,14 @@ from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, NotFound
 from labeling_app.console.base import QueuePage
 from labeling_app.services.gold import let_go_on, pause_labeler
-from labeling_app.services.scorecards import SHOWN_WEEKS, Pace, Scorecard, Week, scorecards
+from labeling_app.services.scorecards import SHOWN_WEEKS, Pace, Scorecard, Week, checks_answered, scorecards
 
 SPANS = {"": ("all the time", None), "7": ("the last 7 days", 7), "30": ("the last 30 days", 30)}
 FEWEST_CHECKS_SHOWN = 10
 """A labeler sees the own share of right checks only over so many, so that it tells nothing of any single one."""
+FEWEST_COMPARED_SHOWN = 20
+"""So too the own agreement: a check is compared with nobody, and taking an answer back would tell that."""
+_STEP = 5
 _WIDTH, _HEIGHT = 96, 30
 
 
@@ -47,6 +50,14 @@ class ScorecardRow:
     spark: Spark
 
 
+@dataclass(frozen=True)
+class OwnShares:
+    """What a labeler is told of the own answers, in steps of 5 percent; None as long as they are few."""
+
+    right: int | None
+    agreed: int | None
+
+
 class ScorecardsPage(QueuePage):
     """Labels, pace, accuracy on hidden checks, agreement with the consensus, week by week; who is paused, and why."""
 
@@ -67,8 +78,8 @@ class ScorecardsPage(QueuePage):
         sees_all = may(self.person, Action.REVIEW, self.queue.dataset)
         cards = scorecards(self.queue, since=since) if sees_all else [self._own(since)]
         return super().get_context_data(
-            rows=[_row(card, hide_checks=not sees_all) for card in cards],
-            own_accuracy=None if sees_all else self._own_accuracy(),
+            rows=[_row(card, sees_all=sees_all) for card in cards],
+            own=None if sees_all else self._own_shares(),
             sees_all=sees_all,
             span=span if span in SPANS else "",
             spans=[(key, words) for key, (words, _) in SPANS.items()],
@@ -81,13 +92,17 @@ class ScorecardsPage(QueuePage):
         found = scorecards(self.queue, since=since, annotator=name)
         return found[0] if found else Scorecard(name, self.person.pk, Pace())
 
-    def _own_accuracy(self) -> Estimate | None:
-        """Return the share of right checks up to yesterday: what changed with the last answer tells which was a check."""
+    def _own_shares(self) -> OwnShares:
+        """Return what a labeler is told, up to yesterday: what changed with the last answer tells which was a check."""
         moment = now()
         midnight = datetime.combine(moment.date(), time(), tzinfo=moment.tzinfo)
         found = scorecards(self.queue, until=midnight, annotator=self.person.get_username())
-        accuracy = found[0].pace.accuracy if found else None
-        return accuracy if accuracy is not None and accuracy.n >= FEWEST_CHECKS_SHOWN else None
+        return OwnShares(
+            right=_told(
+                checks_answered(self.queue, labeler=self.person, until=midnight), FEWEST_CHECKS_SHOWN
+            ),
+            agreed=_told(found[0].pace.agreement if found else None, FEWEST_COMPARED_SHOWN),
+        )
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         require(self.person, Action.REVIEW, self.queue.dataset)
@@ -110,17 +125,21 @@ class ScorecardsPage(QueuePage):
         return HttpResponseRedirect(reverse("label_scorecards", args=[self.queue.pk]))
 
 
-def _row(card: Scorecard, *, hide_checks: bool) -> ScorecardRow:
+def _told(share: Estimate | None, fewest: int) -> int | None:
+    return None if share is None or share.n < fewest else round(share.mean * 100 / _STEP) * _STEP
+
+
+def _row(card: Scorecard, *, sees_all: bool) -> ScorecardRow:
     return ScorecardRow(
         card=card,
         per_hour=card.pace.labels_per_hour,
-        accuracy=None if hide_checks else card.pace.accuracy,
-        agreement=card.pace.agreement,
-        spark=_spark(card.weeks),
+        accuracy=card.pace.accuracy if sees_all else None,
+        agreement=card.pace.agreement if sees_all else None,
+        spark=_spark(card.weeks, with_agreement=sees_all),
     )
 
 
-def _spark(weeks: list[Week]) -> Spark:
+def _spark(weeks: list[Week], *, with_agreement: bool) -> Spark:
     """Draw the newest weeks: bars are labels, by the greatest of them; the line is the agreement, 0 to 1."""
     most = max((week.pace.labels for week in weeks), default=0) or 1
     step = _WIDTH / SHOWN_WEEKS
@@ -128,7 +147,7 @@ def _spark(weeks: list[Week]) -> Spark:
     for number, week in enumerate(weeks):
         height = max(1.5, (_HEIGHT - 4) * week.pace.labels / most)
         x = number * step
-        agreement = week.pace.agreement
+        agreement = week.pace.agreement if with_agreement else None
         told = f"week of {week.start:%b %d}: {week.pace.labels:,} labels"
         if agreement is not None:
             told += f", agreement {agreement.mean:.0%}"

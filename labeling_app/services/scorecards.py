@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from django.db import connection
 
+from datasets_app.domain.canonical import loads_stored
 from datasets_app.domain.retrieval.significance import Estimate, share_estimate
 from labeling_app.domain.answer_fields import AnswerField, Kind, deciding_fields
-from labeling_app.domain.gold_checks import NUMBER_TOLERANCE
+from labeling_app.domain.gold_checks import NUMBER_TOLERANCE, is_right
 from labeling_app.models import LabelerStanding, LabelingQueue
 from labeling_app.services.annotators import of_annotator
 from labeling_app.services.queue_fields import fields_of
@@ -62,6 +63,16 @@ SELECT coalesce(person.username, annotator) AS who, event, count(*), max(labeler
 """
 _SESSIONS = """
 SELECT labeler_id, count(*) FROM labeling_app_labelingsession WHERE queue_id = %s {narrower} GROUP BY labeler_id
+"""
+
+# What was said last of each check before a moment, whether it was taken back later or not; index label_history_labeler.
+_CHECKS_ANSWERED = """
+SELECT DISTINCT ON (lease.item_id) said.label_value::text, gold.value::text
+  FROM labeling_app_labelhistory AS said
+  JOIN labeling_app_lease AS lease ON lease.id = said.lease_id AND lease.is_gold_check
+  JOIN labeling_app_goldanswer AS gold ON gold.item_id = lease.item_id
+ WHERE said.labeler_id = %s AND said.queue_id = %s AND said.event IN ('submitted', 'changed') AND said.labeled_at < %s
+ ORDER BY lease.item_id, said.id DESC
 """
 
 
@@ -216,6 +227,19 @@ def scorecards(
             )
         )
     return sorted(made, key=lambda card: (-card.pace.labels, card.annotator))
+
+
+def checks_answered(queue: LabelingQueue, *, labeler: Any, until: datetime) -> Estimate | None:
+    """Return the share of a labeler's answers to hidden checks before `until` that were right; None without any.
+
+    From the history, so that it stays the same when an answer is taken back: else that would tell which were checks.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_CHECKS_ANSWERED, [labeler.pk, queue.pk, until])
+        rows = cursor.fetchall()
+    fields = fields_of(queue)
+    right = sum(is_right(loads_stored(said), loads_stored(gold), fields) for said, gold in rows)
+    return share_estimate(right, len(rows)) if rows else None
 
 
 def _sorted_rows(

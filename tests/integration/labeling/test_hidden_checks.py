@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,15 +12,19 @@ from django.db import connection
 
 from datasets_app.models import Dataset
 from datasets_app.services.curation.examples import bulk_upsert, delete_examples, update_example
+from goldenproject.kit.clock import frozen, now
 from goldenproject.kit.errors import Forbidden
+from labeling_app.console import scorecards_page
 from labeling_app.models import GoldAnswer, Label, LabelingQueue, LabelingSession, Lease, QueueItem
 from labeling_app.services.gold import set_gold
 from labeling_app.services.leasing import next_examples, release
+from labeling_app.services.scorecards import checks_answered
 from labeling_app.services.sessions import end_session, start_session
 from labeling_app.services.submitting import skip, submit_label
 from labeling_app.services.tasks import Task
 from labeling_app.services.undoing import undo_label
 from tests.integration.labeling.labeling_data import ids, item_of, take, text_rows
+from tests.integration.people import client_of
 
 pytestmark = pytest.mark.django_db
 CHECKS = {"t1", "t2", "t3", "t4"}
@@ -296,3 +301,30 @@ def test_next__long_queue__checks_have_their_share(
         cursor.execute("SELECT count(*), count(DISTINCT item_id) FROM labeling_app_lease")
         total, different = cursor.fetchone()
     assert total == different
+
+
+def test_own_share_of_right_checks__answer_is_taken_back__stays_the_same(
+    checked: LabelingQueue, labelers: list[Any]
+) -> None:
+    session = start_session(labeler=labelers[0], queue=checked)
+    labels = [submit(task, labelers[0]) for task in next_examples(session=session, count=20)]
+    until = now() + timedelta(seconds=1)
+    before = checks_answered(checked, labeler=labelers[0], until=until)
+    assert before is not None and (before.mean, before.n) == (1, 4)
+    for label in labels:
+        undo_label(label_id=label, labeler=labelers[0])
+        assert checks_answered(checked, labeler=labelers[0], until=until) == before
+    assert checks_answered(checked, labeler=labelers[1], until=until) is None
+
+
+def test_own_figures__few_answers__tell_no_share(
+    checked: LabelingQueue, labelers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with frozen(now() - timedelta(days=2)):
+        for task in take(checked, labelers[0], 20):
+            submit(task, labelers[0])
+    address = f"/admin/label/{checked.pk}/labelers/"
+    client = client_of("labeler", name="labeler")
+    assert "<b>—</b><span>right, where it is known" in client.get(address).content.decode()
+    monkeypatch.setattr(scorecards_page, "FEWEST_CHECKS_SHOWN", 4)
+    assert "<b>100 %</b><span>right, where it is known" in client.get(address).content.decode()

@@ -376,7 +376,7 @@ def test_labelers_page__of_a_labeler__shows_nobody_else_and_no_checks(
     for labeler in labelers[:2]:
         for _ in range(6):
             answer(queue, labeler)
-    shown = client_of("labeler", "labeler").get(f"/admin/label/{queue.pk}/labelers/").content.decode()
+    shown = client_of("labeler", name="labeler").get(f"/admin/label/{queue.pk}/labelers/").content.decode()
     assert ("second-labeler" in shown, "Checks right" in shown) == (False, False)
     assert re.search(r"<b>—</b><span>right, where it is known", shown)
     shown = client_of("reviewer").get(f"/admin/label/{queue.pk}/labelers/").content.decode()
@@ -394,7 +394,7 @@ def test_labelers_page__pause_and_go_on(
     assert "Let us talk first." in client.get(address).content.decode()
     client.post(address, {"do": f"go_on:{key}"})
     assert LabelerStanding.objects.get().paused_at is None
-    assert client_of("labeler", "labeler").post(address, {"do": f"go_on:{key}"}).status_code == 403
+    assert client_of("labeler", name="labeler").post(address, {"do": f"go_on:{key}"}).status_code == 403
     assert client.post(address, {"do": "pause:x"}).status_code == 404
 
 
