@@ -47,14 +47,21 @@ _LEASES_OF_LATE = """
      WHERE s.labeler_id = %s AND s.started_at > %s AND l.queue_id = %s
 """
 _GIVEN_BACK = f"""
-    SELECT c.item_id, c.id
-      FROM (SELECT DISTINCT ON (l.item_id) l.item_id, l.id, l.state {_LEASES_OF_LATE} AND l.is_gold_check
+    SELECT c.item_id, c.id, c.ended_at
+      FROM (SELECT DISTINCT ON (l.item_id) l.item_id, l.id, l.state, l.ended_at {_LEASES_OF_LATE} AND l.is_gold_check
              ORDER BY l.item_id, l.leased_at DESC) c
      WHERE c.state IN ('released', 'expired')
 """
 _HAD_OF_LATE = f"""
     SELECT l.item_id {_LEASES_OF_LATE} AND NOT l.is_gold_check AND l.state IN ('held', 'submitted', 'skipped')
      ORDER BY l.leased_at DESC LIMIT 100
+"""
+# Index Only Scan using label_newest_of_queue, from the newest on.
+_LABELED_SINCE = """
+    SELECT count(DISTINCT n.labeler_id)
+      FROM (SELECT l.labeler_id FROM labeling_app_label l
+             WHERE l.queue_id = %s AND l.labeled_at > %s AND l.labeler_id <> %s
+             ORDER BY l.labeled_at DESC LIMIT 500) n
 """
 
 
@@ -110,6 +117,18 @@ def with_checks(
     return given[:count]
 
 
+def would_be_taken(queue: LabelingQueue, labeler: int, since: datetime | None) -> bool:
+    """Tell whether others would have taken an example that `labeler` gave back then, were it no check.
+
+    A check has room for everybody. Where all others are taken by those at work, one that is not would be known by that.
+    """
+    if since is None:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_LABELED_SINCE, [queue.pk, since, labeler])
+        return bool(cursor.fetchone()[0] >= queue.overlap)
+
+
 def _secret(queue: LabelingQueue) -> bytes:
     """Return what rules where checks stand. The queue's seed alone is easily guessed, and a labeler knows all the rest."""
     return salted_hmac("golden hidden checks", f"{queue.pk}:{queue.seed}", algorithm="sha256").digest()
@@ -122,11 +141,11 @@ def _places(who: _Checked, due: Iterable[int]) -> dict[int, _Place]:
     while asked and times <= _MOST_TIMES:
         leases = {item: [who.lease(item, time) for time in range(times)] for item in asked}
         rows = Lease.objects.filter(pk__in=[lease for some in leases.values() for lease in some])
-        made = {lease: (item, state) for lease, item, state in rows.values_list("pk", "item", "state")}
+        made = {row[0]: row[1:] for row in rows.values_list("pk", "item", "state", "ended_at")}
         asked = []
         for item, some in leases.items():
             used = [made[lease] for lease in some if lease in made]
-            if used and used[-1][1] in _HAD:
+            if used and (used[-1][1] in _HAD or would_be_taken(who.queue, who.labeler, used[-1][2])):
                 continue
             if len(used) == times:  # given back again and again
                 asked.append(item)
@@ -152,8 +171,8 @@ def _left_behind(who: _Checked, at: datetime) -> list[_Place]:
     stood = {who.lease(item, time): (item, time) for item in had for time in range(_TIMES)}
     return [
         _Place(who.lease(stood[lease][0], stood[lease][1] + 1), item)
-        for item, lease in given_back
-        if lease in stood
+        for item, lease, ended_at in given_back
+        if lease in stood and not would_be_taken(who.queue, who.labeler, ended_at)
     ]
 
 

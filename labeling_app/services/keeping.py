@@ -16,6 +16,7 @@ from labeling_app.errors import UnknownLease
 from labeling_app.models import LabelingQueue, Lease, QueueItem, Webhook
 from labeling_app.services.assigning import Facts, require_labeler
 from labeling_app.services.erasing import refuse_redacted
+from labeling_app.services.hidden_checks import would_be_taken
 from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
 
 MAX_KEY = 64
@@ -148,7 +149,10 @@ def take_up_again(held: HeldLease, until: datetime) -> bool:
     if held.is_held:
         return True
     slot, open_slots = 0, held.item.open_slots
-    if not held.lease.is_gold_check:
+    if held.lease.is_gold_check:
+        if would_be_taken(held.queue, held.lease.labeler_id, held.lease.ended_at):
+            return False
+    else:
         # of a greater overlap still, perhaps: see the module overlap
         open_slots = min(open_slots, held.queue.overlap - held.item.label_count)
         if open_slots < 1:

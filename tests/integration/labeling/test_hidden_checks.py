@@ -15,6 +15,7 @@ from datasets_app.services.curation.examples import bulk_upsert, delete_examples
 from goldenproject.kit.clock import frozen, now
 from goldenproject.kit.errors import Forbidden
 from labeling_app.console import scorecards_page
+from labeling_app.errors import LeaseLost, UnknownLease
 from labeling_app.models import GoldAnswer, Label, LabelingQueue, LabelingSession, Lease, QueueItem
 from labeling_app.services.gold import set_gold
 from labeling_app.services.leasing import next_examples, release
@@ -22,7 +23,7 @@ from labeling_app.services.scorecards import checks_answered
 from labeling_app.services.sessions import end_session, start_session
 from labeling_app.services.submitting import skip, submit_label
 from labeling_app.services.tasks import Task
-from labeling_app.services.undoing import undo_label
+from labeling_app.services.undoing import undo_label, undo_skip
 from tests.integration.labeling.labeling_data import ids, item_of, take, text_rows
 from tests.integration.people import client_of
 
@@ -158,6 +159,34 @@ def test_skip__a_check__it_does_not_come_again(checked: LabelingQueue, labelers:
     (check,) = take(checked, labelers[0])
     skip(lease_id=check.lease, labeler=labelers[0])
     assert names(take(checked, labelers[0], 2)) == ["t5", "check"]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("by", ["skip", "release"])
+def test_others_at_work__what_was_given_back__is_lost_check_or_not(
+    checked: LabelingQueue, labelers: list[Any], which: int, by: str
+) -> None:
+    session = start_session(labeler=labelers[0], queue=checked)
+    task = next_examples(session=session, count=2)[which]
+    (skip if by == "skip" else release)(lease_id=task.lease, labeler=labelers[0])
+    with frozen(now() + timedelta(seconds=1)):
+        run(labelers[1], start_session(labeler=labelers[1], queue=checked))
+        if by == "skip":
+            with pytest.raises(UnknownLease, match="Others have labeled this example meanwhile"):
+                undo_skip(lease_id=task.lease, labeler=labelers[0])
+        else:
+            with pytest.raises(LeaseLost):
+                submit(task, labelers[0])
+        assert task.example not in {one.example for one in next_examples(session=session, count=20)}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_nobody_else_at_work__what_was_skipped__can_be_had_again(
+    checked: LabelingQueue, labelers: list[Any], which: int
+) -> None:
+    task = take(checked, labelers[0], 2)[which]
+    skip(lease_id=task.lease, labeler=labelers[0])
+    assert undo_skip(lease_id=task.lease, labeler=labelers[0]).example == task.example
 
 
 def test_next__nothing_else_left__no_check_comes(
