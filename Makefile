@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
+# Where the machine forbids compiled files, each of the many processes of a run would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run test test-slow check bench clean
 
 help:
