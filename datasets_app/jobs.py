@@ -11,6 +11,8 @@ from django.dispatch import receiver
 from django.urls import reverse
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.jobs import Job
+from procrastinate.retry import RetryDecision
 
 from datasets_app.domain.roles import Action
 from datasets_app.models import EmbeddingModel, ImportBatch, JobRun
@@ -29,6 +31,7 @@ from datasets_app.services.jobs import (
     wake_stalled,
 )
 from datasets_app.services.jobs.starting import RUN_TASK
+from datasets_app.services.jobs.stopping import JobStopped
 from datasets_app.services.jobs.waking import MAX_TRIES
 from datasets_app.services.retrieval.embedding import embed_missing
 from datasets_app.services.retrieval.embedding_models import get_model
@@ -37,7 +40,18 @@ from datasets_app.services.versioning.worktrees import open_worktree, row_count
 from goldenproject.kit.errors import NotFound
 
 _KEPT_HOURS = 72
-_RETRY = RetryStrategy(
+
+
+class _Again(RetryStrategy):
+    """A job that was left because its worker stops is queued again at once, however often that happens."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, JobStopped):
+            return RetryDecision(retry_in={"seconds": 0})
+        return super().get_retry_decision(exception=exception, job=job)
+
+
+_RETRY = _Again(
     max_attempts=MAX_TRIES, wait=15, retry_exceptions=(JobIsRunning, OperationalError, InterfaceError)
 )
 
@@ -46,7 +60,11 @@ _RETRY = RetryStrategy(
 @app.task(name=RUN_TASK, pass_context=True, retry=_RETRY)
 def run(context: JobContext, job_id: str) -> None:
     """Do one job."""
-    run_job(job_id=uuid.UUID(job_id), last_try=context.job.attempts + 1 >= MAX_TRIES)
+    run_job(
+        job_id=uuid.UUID(job_id),
+        last_try=context.job.attempts + 1 >= MAX_TRIES,
+        stops=context.should_abort,
+    )
 
 
 @app.periodic(cron="* * * * *", periodic_id="wake")

@@ -27,6 +27,7 @@ from goldenproject.settings import environment
 Say = Callable[[str], None]
 
 _STOP_TIMEOUT_S = 30
+_JOBS_MAY_END_S = 5
 _POLL_S = 0.2
 _PR_SET_PDEATHSIG = 1
 
@@ -190,7 +191,12 @@ def _load_demo(administrator: object, say: Say) -> None:
 
 def _worker_command(options: ServeOptions) -> list[str]:
     manage = str(settings.BASE_DIR / "manage.py")
-    return [sys.executable, manage, "procrastinate", "worker", "--concurrency", str(options.job_concurrency)]
+    return [
+        *(sys.executable, manage, "procrastinate", "worker"),
+        *("--concurrency", str(options.job_concurrency)),
+        # then jobs are told to leave off: well before the worker would be killed
+        *("--shutdown-graceful-timeout", str(_JOBS_MAY_END_S)),
+    ]
 
 
 def _web_command(options: ServeOptions) -> list[str]:

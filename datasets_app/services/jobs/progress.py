@@ -8,6 +8,7 @@ from types import TracebackType
 
 from django.db import connection
 
+from datasets_app.services.jobs.stopping import JobStopped, Stops, never
 from goldenproject.kit.errors import Conflict
 
 EVERY_S = 0.5
@@ -29,9 +30,12 @@ class Progress:
     As a context it also holds the job: a second worker that takes the same job up is told JobIsRunning. The hold is a
     lock of the database session, so it ends with the process, however that ends.
     The work must not write the job's own row in a transaction of its own, or each would wait for the other.
+
+    Where progress is told is also where the work may be left: it raises JobStopped when `stops` says so.
     """
 
-    def __init__(self, job_id: uuid.UUID, every_s: float = EVERY_S) -> None:
+    def __init__(self, job_id: uuid.UUID, every_s: float = EVERY_S, stops: Stops = never) -> None:
+        self._stops = stops
         self._job_id = job_id
         self._every_s = every_s
         self._next = 0.0
@@ -58,7 +62,9 @@ class Progress:
             self._watched.close()
 
     def __call__(self, done: int, total: int | None = None, message: str | None = None) -> None:
-        """Tell how much is done of `total` (the unit is the job's own), and in words what is going on."""
+        """Tell how much is done of `total` (the unit is the job's own), and in words what is going on. Raises JobStopped."""
+        if self._stops():
+            raise JobStopped
         moment = time.monotonic()
         if moment < self._next:
             return

@@ -12,6 +12,7 @@ from datasets_app.models import JobRun
 from datasets_app.services.access import require
 from datasets_app.services.jobs.kinds import kind_of
 from datasets_app.services.jobs.progress import Progress
+from datasets_app.services.jobs.stopping import JobStopped, Stops, interrupted, is_cancelled, never
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import GoldenError
 from goldenproject.kit.retries import is_transient
@@ -19,21 +20,29 @@ from goldenproject.kit.retries import is_transient
 logger = logging.getLogger(__name__)
 
 
-def run_job(*, job_id: uuid.UUID, last_try: bool = True) -> None:
+def run_job(*, job_id: uuid.UUID, last_try: bool = True, stops: Stops = never) -> None:
     """Do the job and keep its result or its error; a job that is over already is left alone.
 
     An error of the golden data ends the job as failed and is not raised. What a lost connection broke is raised with
     the job still running, to be tried again, unless this is the `last_try`. Raises JobIsRunning when another worker has it.
+    Once `stops` is true the job is left at the next safe point: it waits again, and JobStopped is raised.
     """
-    with Progress(job_id) as progress:
+    with Progress(job_id, stops=stops) as progress:
         job = _begun(job_id)
         if job is None:
             return
         try:
-            result = _work(job, progress)
+            with interrupted(stops):
+                result = _work(job, progress)
+        except JobStopped:
+            _leave(job)
+            raise
         except GoldenError as error:
             _finish(job, JobRun.State.FAILED, str(error), {"error": error.as_dict()})
         except Exception as error:
+            if stops() and is_cancelled(error):
+                _leave(job)
+                raise JobStopped from error
             if not last_try and _is_lost_connection(error):
                 raise
             logger.exception("job %s (%s) failed", job.pk, job.kind)
@@ -66,6 +75,14 @@ def _work(job: JobRun, progress: Progress) -> dict[str, Any]:
     if job.started_by is not None:  # the right may have been taken away while the job waited
         require(job.started_by, kind.action, job.dataset)
     return kind.work(job, progress)
+
+
+def _leave(job: JobRun) -> None:
+    """Let the job wait for another worker."""
+    if not connection.is_usable():  # a statement that was cancelled late is this look's
+        connection.close()
+    job.state, job.message = JobRun.State.QUEUED, "The worker was stopped; the next one goes on with this."
+    job.save(update_fields=["state", "message"])
 
 
 def _is_lost_connection(error: Exception) -> bool:

@@ -70,7 +70,8 @@ def worker(committed_db: str) -> Iterator[Callable[[], subprocess.Popen[bytes]]]
             "import os, django; from django.db import connections;"
             "from django.conf import settings; settings.DATABASES['default']['NAME'] = os.environ['TEST_DATABASE'];"
             "django.setup(); from django.core.management import call_command;"
-            "call_command('procrastinate', 'worker', '--concurrency', '1', '--fetch-job-polling-interval', '0.2')"
+            "call_command('procrastinate', 'worker', '--concurrency', '1', '--fetch-job-polling-interval', '0.2',"
+            "             '--shutdown-graceful-timeout', '0.2')"
         )
         process = subprocess.Popen(
             [sys.executable, "-c", code],

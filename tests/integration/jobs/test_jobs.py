@@ -24,9 +24,11 @@ from datasets_app.services.jobs import (
     UnknownJobKind,
     run_job,
     start_job,
+    stopping,
     thresholds,
     waking,
 )
+from datasets_app.services.jobs.stopping import JobStopped
 from datasets_app.services.versioning.commits import commit
 from datasets_app.services.versioning.refs import create_branch
 from goldenproject.kit.clock import now
@@ -301,3 +303,45 @@ def test_wake_stalled__fifth_worker_killed__job_has_failed(dataset: Dataset) -> 
 
 def test_run_job__no_such_job__does_nothing(committed_db: str) -> None:
     run_job(job_id=uuid.uuid4())
+
+
+# --- stopping -------------------------------------------------------------------------------------------------------
+def test_run_job__worker_stops__is_left_where_progress_is_told_and_waits_again(
+    dataset: Dataset, curator: User, own_kinds: dict[str, Any]
+) -> None:
+    asked: list[bool] = []
+
+    def work(job: JobRun, progress: Progress) -> dict[str, Any]:
+        with transaction.atomic():
+            Branch.objects.filter(pk=dataset.main.pk).update(name="renamed")
+            progress(1, 2)
+            asked.append(True)
+            progress(2, 2)
+        return {}
+
+    own_kinds["test"] = JobKind("test", "Test", Action.EDIT, work)
+    job = start_job(kind="test", dataset=dataset, actor=curator)
+    with pytest.raises(JobStopped):
+        run_job(job_id=job.pk, stops=lambda: bool(asked))
+    job.refresh_from_db()
+    assert (job.state, job.finished_at) == ("queued", None)
+    assert job.message == "The worker was stopped; the next one goes on with this."
+    assert Branch.objects.get(pk=dataset.main.pk).name == "main"
+
+
+def test_run_job__worker_stops_while_a_statement_runs__it_is_cancelled(
+    dataset: Dataset, curator: User, own_kinds: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE_S", 0.0)
+
+    def work(job: JobRun, progress: Progress) -> dict[str, Any]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+        return {}
+
+    own_kinds["test"] = JobKind("test", "Test", Action.EDIT, work)
+    job = start_job(kind="test", dataset=dataset, actor=curator)
+    with pytest.raises(JobStopped):
+        run_job(job_id=job.pk, stops=lambda: True)
+    job.refresh_from_db()
+    assert job.state == "queued"

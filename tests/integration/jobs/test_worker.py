@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -65,6 +66,32 @@ def test_worker__killed_in_the_middle_of_an_import__the_next_one_does_it_once(
     assert (job.state, job.result.get("added"), job.message) == ("done", 500, "")
     assert Example.objects.filter(branch=dataset.main).count() == 500
     assert ImportBatch.objects.get().state == "applied"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_worker__asked_to_stop_while_a_statement_waits__ends_soon_and_the_next_one_does_the_job(
+    dataset: Dataset,
+    curator: User,
+    worker: Start,
+    reaches: Reaches,
+    other_session: psycopg.Connection[Any],
+    how: signal.Signals,
+) -> None:
+    job = started_import(dataset, curator)
+    with other_session.transaction():
+        other_session.execute("SELECT FROM datasets_app_branch WHERE id = %s FOR UPDATE", [dataset.main.pk])
+        first = worker()
+        reaches(job, "running")
+        first.send_signal(how)
+        assert first.wait(timeout=20) == 0  # while what it waits for is held still
+        job = reaches(job, "queued")
+        assert job.message == "The worker was stopped; the next one goes on with this."
+    assert not Example.objects.filter(branch=dataset.main).exists()
+
+    worker()
+    job = reaches(job, "done", "failed")
+    assert (job.state, job.result.get("added"), job.message) == ("done", 500, "")
 
 
 def _forget_heartbeats() -> None:
