@@ -45,7 +45,11 @@ _SUBSETS = {"branch_id": _BRANCHES, "merge_id": _MERGES, "example_id": _IDENTITI
 
 
 def delete_datasets(cursor: psycopg.Cursor[Any], ids: list[uuid.UUID]) -> None:
-    """Delete datasets with all that leads to them, children first. Blobs and nodes stay: others may share them."""
+    """Delete datasets with all that leads to them, children first, to make room for the backup's.
+
+    Blobs and nodes stay: others may share them. So do redactions, for of a blob that was redacted only the tombstone is
+    left, and without its redaction on record that would be a content that does not match its hash.
+    """
     parameters = {"ids": ids}
     delete_labels(cursor, ids)
     cursor.execute(
@@ -70,7 +74,8 @@ def delete_datasets(cursor: psycopg.Cursor[Any], ids: list[uuid.UUID]) -> None:
         "identities",
         "datasets",
     ]
-    order = [s.name for s in SECTIONS if s.scope and s.app != LABELING and s.name not in late] + late
+    stay = ("redactions", *late)
+    order = [s.name for s in SECTIONS if s.scope and s.app != LABELING and s.name not in stay] + late
     for name in order:
         section = BY_NAME[name]
         subset = _SUBSETS.get(section.scope, "(SELECT unnest(%(ids)s::uuid[]))")

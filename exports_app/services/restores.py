@@ -220,7 +220,7 @@ def _load(
     safety = None
     if not pristine and (options.replace or choice.replaces):
         safety = take_safety_backup(options)
-    erased = _erased_since(backup) if whole else []
+    erased = _erased_since(backup, None if whole else [pk for pk, _ in choice.update])
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection) as cursor:
         if whole:
@@ -336,10 +336,13 @@ def _settle_type(known: ExampleType, fields: dict[str, Any], options: RestoreOpt
         known.save()
 
 
-def _erased_since(backup: Backup) -> list[str]:
-    """Name the redactions that the backup does not know: its contents bring the erased texts back."""
+def _erased_since(backup: Backup, datasets: list[uuid.UUID] | None) -> list[str]:
+    """Name the redactions, of all or some datasets, that the backup does not know: it brings the erased texts back."""
     known = {orjson.loads(line)["blob_hash"] for line in backup.lines("redactions")}
-    lost = [r for r in Redaction.objects.order_by("id") if bytes(r.blob_hash).hex() not in known]
+    redactions = Redaction.objects.order_by("id")
+    if datasets is not None:
+        redactions = redactions.filter(dataset__in=datasets)
+    lost = [r for r in redactions if bytes(r.blob_hash).hex() not in known]
     return [
         f"the redaction of example {r.example_id} ({r.reason}) is newer than the backup: redact it again"
         for r in lost
