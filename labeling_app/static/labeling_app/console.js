@@ -42,6 +42,7 @@ let wantsUndo = "";
 let blocked = "";
 let mine = 0; // answers given since the page was loaded
 let begun = null; // how far it was then
+let wasOffline = false;
 
 const outbox = makeOutbox({
   person: config.person,
@@ -186,8 +187,9 @@ function submit() {
   queue.perHour = paceOf(durations);
   mine += 1;
   leave(task, "submit", body);
-  announce(`Saved. ${queue.current() ? "Next example." : ""}`);
-  toast(at("lc-toast"), `Saved: ${answerText(value, 60, names())}`, ["Undo", undo]);
+  const done = outbox.offline || !navigator.onLine ? "Kept here until you are online" : "Saved";
+  announce(`${done}. ${queue.current() ? "Next example." : ""}`);
+  toast(at("lc-toast"), `${done}: ${answerText(value, 60, names())}`, ["Undo", undo]);
 }
 
 function skip() {
@@ -362,6 +364,8 @@ function drawStatus() {
   const waiting = outbox.waiting();
   const offline = outbox.offline || queue.unreached || !navigator.onLine;
   const signedOut = outbox.signedOut || queue.signedOut;
+  if (wasOffline && !offline && !waiting.length) announce("The connection is back, and everything is stored.");
+  wasOffline = offline || (wasOffline && waiting.length > 0);
   drawConnection(at("lc-net"), { waiting: waiting.length, offline, signedOut, stored: outbox.safe() });
   const { progress } = queue;
   begun = begun || (progress && { mine: progress.mine, labels: progress.labels });
