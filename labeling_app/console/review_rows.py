@@ -23,6 +23,7 @@ _DECISIONS: dict[str, str] = {
     Review.Outcome.SENT_BACK: "Sent back",
     Review.Outcome.KEPT: "Kept",
     Review.Outcome.SETTLED: "Settled by itself",
+    Review.Outcome.REDACTED: "Redacted",
 }
 
 
