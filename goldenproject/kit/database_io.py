@@ -105,6 +105,21 @@ def stream(
             yield rows
 
 
+def held_cursor(sql: str, parameters: Sequence[Any] = ()) -> psycopg.ServerCursor[Any]:
+    """Return a cursor of the server on the rows of a query that outlives the transaction, for readers who may stop halfway.
+
+    Must run inside a transaction: at its end the server keeps the rows aside. Close it, or it lives as long as the
+    connection; neither touches a transaction that was begun meanwhile.
+    """
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    with connection.wrap_database_errors:
+        cursor = raw.cursor(name=f"golden_{random_uuid().hex}", withhold=True)
+        raw.execute(_WHOLE_RESULT)
+        cursor.execute(sql, parameters)  # type: ignore[arg-type]
+    return cursor
+
+
 def advisory_lock(name: str) -> None:
     """Wait for the lock `name` and hold it until the transaction ends."""
     with connection.cursor() as cursor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from django.db import transaction
 
 from datasets_app.domain import tree
 from datasets_app.domain.canonical import loads_stored
@@ -16,7 +18,7 @@ from datasets_app.errors import Redacted, UnknownExample
 from datasets_app.models import DatasetCommit
 from datasets_app.services.versioning.comparing import identities
 from datasets_app.services.versioning.store import NodeStore, blob_texts
-from goldenproject.kit.database_io import binary_cursor, stream
+from goldenproject.kit.database_io import binary_cursor, held_cursor, stream
 
 _SCAN_AHEAD = 4
 _STREAM_ROWS = 5000
@@ -115,6 +117,19 @@ def stream_at(commit: DatasetCommit, *, chunk_rows: int = _STREAM_ROWS) -> Itera
     load_version_table(commit)
     for rows in stream(_JOINED, chunk_rows=chunk_rows):
         yield [StreamedRow(*row) for row in rows]
+
+
+def rows_at(commit: DatasetCommit, *, chunk_rows: int = _STREAM_ROWS) -> Iterator[StreamedRow]:
+    """Yield all examples of a version in the order of import, for readers who may stop halfway or do other work meanwhile.
+
+    No transaction is open between two rows. The server keeps the rows aside until the last is read.
+    """
+    with transaction.atomic():
+        load_version_table(commit)
+        cursor = held_cursor(_JOINED)
+    with closing(cursor):
+        while rows := cursor.fetchmany(chunk_rows):
+            yield from (StreamedRow(*row) for row in rows)
 
 
 _BINARY_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
