@@ -57,7 +57,9 @@ CREATE OR REPLACE FUNCTION golden_history_stays_erased() RETURNS trigger LANGUAG
 DECLARE
     stone jsonb;
 BEGIN
-    IF NEW.event = 'redacted' THEN
+    -- asked first and here, where its plan is kept: of nearly every row this is all
+    IF NOT EXISTS (SELECT 1 FROM datasets_app_redaction r WHERE r.example_id = NEW.example_id)
+       OR NEW.event = 'redacted' THEN
         RETURN NEW;
     END IF;
     stone := golden_tombstone_of(NEW.example_id);
@@ -72,6 +74,9 @@ END $$;
 -- A label counts, so there can be none without its words. Tried again, the service finds the example gone.
 CREATE OR REPLACE FUNCTION golden_label_stays_erased() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT EXISTS (SELECT 1 FROM datasets_app_redaction r WHERE r.example_id = NEW.example_id) THEN
+        RETURN NEW;
+    END IF;
     IF golden_tombstone_of(NEW.example_id) IS NOT NULL THEN
         RAISE EXCEPTION 'golden: example % was redacted: no label of it is taken', NEW.example_id
             USING ERRCODE = 'serialization_failure';
