@@ -38,7 +38,7 @@ class ReviewRow:
     answers: list[tuple[str, int, int]]  # what is said, its tone, and how many say it
     is_undoable: bool
     address: str
-    open_with: str  # who has it open now
+    open_with: str  # which other reviewer has it open now
 
 
 def review_rows(reviews: Sequence[Review], address: str, person: Any) -> list[ReviewRow]:
@@ -78,9 +78,7 @@ def review_rows(reviews: Sequence[Review], address: str, person: Any) -> list[Re
 
 
 def _open_with(claim: ReviewClaim | None, person: Any) -> str:
-    if claim is None:
-        return ""
-    return "you" if claim.reviewer_id == person.pk else claim.reviewer.get_username()
+    return "" if claim is None or claim.reviewer_id == person.pk else claim.reviewer.get_username()
 
 
 def _in_short(value: Any, field: Any) -> str:

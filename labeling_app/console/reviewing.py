@@ -25,7 +25,7 @@ from labeling_app.console.base import LabelingPage, QueuePage
 from labeling_app.console.form import queue_form
 from labeling_app.console.review_rows import review_rows
 from labeling_app.errors import AlreadyDecided, ReviewClaimed
-from labeling_app.models import LabelingQueue, Review, ReviewClaim
+from labeling_app.models import LabelHistory, LabelingQueue, Review, ReviewClaim
 from labeling_app.services.recomputing import start_recompute
 from labeling_app.services.review_cases import ReviewCase
 from labeling_app.services.review_claims import (
@@ -196,8 +196,12 @@ class _Reviews:
                 raise BadInput("Expected a JSON object.")
             release_claims(review_ids=_numbers(asked.get("leave")), actor=self.person)
             if asked.get("do") == "hold":  # a sign of life, and the last one
-                held = renew_claims(review_ids=_numbers(asked.get("hold")), actor=self.person)
-                return JsonResponse({"held": held})
+                wanted = _numbers(asked.get("hold"))
+                decided = (
+                    decided_reviews(None, self.person).filter(pk__in=wanted).values_list("pk", flat=True)
+                )
+                held = renew_claims(review_ids=wanted, actor=self.person)
+                return JsonResponse({"held": held, "decided": list(decided)})
             told = self._done(asked)
             first, count = asked.get("open", 0), asked.get("count")
             cases = self._cases(
@@ -303,7 +307,8 @@ def case_document(case: ReviewCase, person: Any) -> dict[str, Any]:
             {
                 "who": remark.annotator,
                 "said": remark.get_event_display(),
-                "notes": remark.notes,
+                # a label that was given back has its own notes, which stand with it
+                "notes": "" if remark.event == LabelHistory.Event.RESTORED else remark.notes,
                 "at": remark.labeled_at.isoformat(),
             }
             for remark in case.remarks

@@ -18,6 +18,7 @@ _REMARKS = (
     LabelHistory.Event.SKIPPED,
     LabelHistory.Event.LATE,
     LabelHistory.Event.SENT_BACK,
+    LabelHistory.Event.RESTORED,
     LabelHistory.Event.REJECTED,
     LabelHistory.Event.UNADOPTED,
 )

@@ -86,19 +86,19 @@ def _label(queue: LabelingQueue, name: str, values: list[dict[str, Any]], people
     item = QueueItem.objects.get(queue=queue, example__external_id=name)
     row = Example.objects.get(branch=queue.branch, identity=item.example_id)
     for number, (person, value) in enumerate(zip(people, values, strict=True)):
-        Label.objects.create(
-            queue=queue,
-            item=item,
-            example=item.example,
-            labeler=person,
-            annotator=person.username,
-            value=value,
-            confidence=0.9 - number / 4,
-            notes="I know the company." if number else "",
-            duration_ms=9000 + 4000 * number,
-            content_hash=content_hash(canonical_bytes(row.input_data)),
-            labeled_at=now(),
-        )
+        said: dict[str, Any] = {
+            "queue": queue,
+            "example": item.example,
+            "labeler": person,
+            "annotator": person.username,
+            "confidence": 0.9 - number / 4,
+            "notes": "I know the company." if number else "",
+            "duration_ms": 9000 + 4000 * number,
+            "content_hash": content_hash(canonical_bytes(row.input_data)),
+            "labeled_at": now(),
+        }
+        Label.objects.create(item=item, value=value, **said)
+        LabelHistory.objects.create(event="submitted", label_type=queue.label_type, label_value=value, **said)
     return item
 
 
@@ -206,4 +206,83 @@ _PEOPLE = (
     ("labeler", "labeler"),
     ("second-labeler", "labeler"),
     ("reviewer", "reviewer"),
+    ("second-reviewer", "reviewer"),
 )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_reviewers__two_at_once__have_different_cases_and_one_takes_over(
+    visitor: Callable[..., Visitor], dark: bool
+) -> None:
+    shade = "pair-dark" if dark else "pair-light"
+    queue = _queue(shade, [make_person(f"{name}-{shade}", role) for name, role in _PEOPLE])
+    one, two = (visitor(f"reviewers-{number}-{shade}", dark=dark) for number in (1, 2))
+    for visitor_, name in ((one, "reviewer"), (two, "second-reviewer")):
+        visitor_.sign_in(f"{name}-{shade}")
+        visitor_.go(f"/admin/label/{queue.pk}/review/")
+        visitor_.page.locator("#lr-name").wait_for()
+    _is_shown(one.page, "c7")  # c7 and c1 are the first reviewer's
+    _is_shown(two.page, "c2")
+    with two.page.expect_response("**/review/"):
+        two.page.keyboard.press("n")  # goes back into the pile
+    _is_shown(two.page, "c3")
+    one.go("/admin/label/review/?view=list")
+    one.shot("list-of-all-queues")
+    assert one.overflow() <= 0
+    one.go(f"/admin/label/{queue.pk}/review/?view=list")
+    expect(one.page.locator(".lr-open-with")).to_have_count(2)
+    one.shot("list")
+    assert one.overflow() <= 0
+
+    one.page.get_by_role("link", name="c3").click()
+    _is_shown(one.page, "c3")
+    note = one.page.locator(".lr-elsewhere")
+    expect(note).to_contain_text(f"second-reviewer-{shade} has this review open, until")
+    expect(one.page.get_by_role("button", name="Adopt the answer of labeler").first).to_be_disabled()
+    one.page.keyboard.press("1")
+    expect(one.page.locator("#lr-toast")).to_contain_text("take it over with O")
+    one.page.wait_for_timeout(300)
+    one.shot("case-of-another")
+    assert one.overflow() <= 0
+    one.page.set_viewport_size({"width": 820, "height": 1180})
+    one.shot("case-of-another-tablet")
+    assert one.overflow() <= 0
+    one.page.keyboard.press("o")
+    expect(note).to_have_count(0)
+
+    two.page.keyboard.press("c")
+    two.page.keyboard.type("The title says it.")
+    two.page.keyboard.press("Enter")
+    two.page.keyboard.press("1")
+    told = two.page.locator(".lr-elsewhere")
+    expect(told).to_contain_text(f"reviewer-{shade} took this review over from you, and has it until")
+    expect(two.page.locator("#lr-comment")).to_have_value("The title says it.")
+    two.shot("taken-over")
+    assert [complaint for complaint in two.complaints if "409" not in complaint] == []
+    two.complaints.clear()  # the browser names every answer that is no success
+    one.page.keyboard.press("1")
+    expect(one.page.locator("#lr-toast")).to_contain_text("c3:")
+    two.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # a sign of life
+    two.page.get_by_text("Decided by reviewer").wait_for()
+    two.page.keyboard.press("n")
+
+    # what is sent back is taken back by the same key as any other decision
+    name = two.page.locator("#lr-name").inner_text()
+    two.page.keyboard.press("b")
+    two.page.keyboard.type("Read the rule.")
+    two.page.keyboard.press("Enter")
+    expect(two.page.locator("#lr-toast")).to_contain_text(f"{name}: sent back.")
+    two.shot("sent-back")
+    two.page.keyboard.press("u")
+    two.page.get_by_text(f"{name} is open again.").wait_for()
+    _is_shown(two.page, name)
+    expect(two.page.get_by_role("button", name="Adopt the answer of")).to_have_count(2)
+    two.shot("taken-back")
+    assert Label.objects.filter(queue=queue, example__external_id=name).count() == 2
+
+    two.go("/admin/")  # left: given back
+    for _ in range(20):  # the browser says so after the page is gone
+        one.go(f"/admin/label/{queue.pk}/review/?view=list")
+        if not one.page.locator(".lr-open-with").count():
+            break
+    expect(one.page.locator(".lr-open-with")).to_have_count(0)

@@ -6,6 +6,7 @@ import { keyOf } from "./console_keys.js";
 import { toast } from "./console_status.js";
 import { makeTransport, NotReached } from "./console_transport.js";
 import { columnsOf, drawCase, inShort } from "./review_case.js";
+import { makeClaims } from "./review_claims.js";
 import { askAnswer, showKeys } from "./review_dialogs.js";
 
 const config = JSON.parse(document.getElementById("lr-config").textContent);
@@ -30,9 +31,17 @@ const state = {
 const { request } = makeTransport({ api: "", csrfCookie: config.csrf_cookie });
 let line = Promise.resolve();
 
+const claims = makeClaims({
+  cases: () => state.cases,
+  deciding: state.sent,
+  send: (body, options) => request("POST", config.address, body, options),
+  changed: (found) => keepingComment(() => look({ open: found.review, but: state.passed }, found)),
+});
+claims.note(state.cases);
+
 /** Ask the server, one thing after the other: what was decided first is stored first. `body()` is called when its turn comes. */
 function ask(body) {
-  const answer = line.then(() => request("POST", config.address, body()));
+  const answer = line.then(() => request("POST", config.address, { leave: claims.leave(), ...body() }));
   line = answer.catch(() => {});
   return answer;
 }
@@ -46,6 +55,7 @@ function take(told, shown) {
   if (told.counts) state.counts = { ...told.counts, shown: Math.max(0, told.counts.shown - state.sent.size) };
   const known = (one) => state.sent.has(one.review) || state.done.has(one.review) || (shown && one.review === shown.review);
   const incoming = told.cases.filter((one) => !known(one));
+  claims.note(incoming);
   state.cases = shown ? [shown, ...incoming] : incoming;
 }
 
@@ -60,7 +70,7 @@ function draw({ focus = true } = {}) {
   drawCounts();
   if (!found) {
     place.replaceChildren(nothingLeft());
-    announce("Nothing waits for a reviewer.");
+    announce("Nothing waits for you.");
     return;
   }
   place.replaceChildren(drawCase(found, state.forms[found.queue], { blind: state.blind, left: leftText(), allQueues: config.all_queues, act }), decideBar(found));
@@ -69,7 +79,7 @@ function draw({ focus = true } = {}) {
     window.scrollTo(0, 0);
     document.getElementById("lr-name").focus({ preventScroll: true });
   }
-  announce(`${found.name}: ${found.reason_said}. ${found.labels.map((label) => answerText(inShort(label.value, controlsOf(found)), 60)).join(" / ")}`);
+  announce(`${found.name}: ${found.elsewhere || `${found.reason_said}.`} ${found.labels.map((label) => answerText(inShort(label.value, controlsOf(found)), 60)).join(" / ")}`);
 }
 
 function drawCounts() {
@@ -84,14 +94,15 @@ function leftText() {
 
 function nothingLeft() {
   const passed = state.passed.length;
+  const elsewhere = state.counts.elsewhere;
   const again = el("button", { type: "button", class: "gd-button gd-button-primary" }, `Look at ${passed === 1 ? "it" : "them"} again`);
   again.addEventListener("click", () => startOver());
   return el(
     "div",
     { class: "gd-empty" },
     el("span", { class: "material-symbols-outlined gd-empty-icon", "aria-hidden": "true" }, "task_alt"),
-    el("h2", { class: "gd-empty-title" }, passed ? `${plural(passed, "example")} passed over` : "Nothing waits for a reviewer"),
-    el("p", {}, passed ? "Everything else is decided." : "Examples come here when labelers disagree, raise a flag, or when an answer is likely wrong."),
+    el("h2", { class: "gd-empty-title" }, passed ? `${plural(passed, "example")} passed over` : elsewhere ? "Nothing is left for you now" : "Nothing waits for a reviewer"),
+    el("p", {}, elsewhere ? `${plural(elsewhere, "example")} more ${elsewhere === 1 ? "is" : "are"} open with other reviewers; “All that wait” tells with whom.` : passed ? "Everything else is decided." : "Examples come here when labelers disagree, raise a flag, or when an answer is likely wrong."),
     passed ? el("p", { class: "gd-actions gd-actions-center" }, again) : null,
   );
 }
@@ -109,7 +120,7 @@ function decideBar(found) {
     }
   });
   const press = (name, title, key, extra = "") => {
-    const made = el("button", { type: "button", class: `gd-button ${extra}`, "data-act": name }, kbd(key), title);
+    const made = el("button", { type: "button", class: `gd-button ${extra}`, "data-act": name, disabled: Boolean(found.elsewhere) }, kbd(key), title);
     return made;
   };
   const gone = found.input === null;
@@ -143,7 +154,7 @@ const commentBox = () => document.getElementById("lr-comment");
 /** Decide with what stands in the comment; the next case is shown at once, and this one again if it is refused. */
 async function decide(outcome, value = null) {
   const found = current();
-  if (!found) return;
+  if (!found || isElsewhere(found)) return;
   const comment = commentBox().value;
   if (["rejected", "sent_back"].includes(outcome) && !comment.trim()) {
     expect(outcome);
@@ -171,6 +182,12 @@ async function decide(outcome, value = null) {
   }
 }
 
+/** Say so when another reviewer has the case: it can be read, and taken over, not decided. */
+function isElsewhere(found) {
+  if (found.elsewhere) toast(toastPlace, "Another reviewer has this open: take it over with O, or go on with N.");
+  return Boolean(found.elsewhere);
+}
+
 function send(found, outcome, value, comment) {
   return ask(() => ({
     do: "decide",
@@ -180,6 +197,7 @@ function send(found, outcome, value, comment) {
     comment,
     seen: found.fingerprint,
     but: [...state.passed, ...(current() ? [current().review] : [])],
+    count: current() && current() !== found ? 1 : 2,
   }));
 }
 
@@ -187,12 +205,13 @@ function settled(found, told, value) {
   const done = told.done;
   state.sent.delete(found.review);
   state.done.add(found.review);
+  claims.drop(found.review);
   state.behind.push(found.review);
   const answer = answerText(inShort(value, controlsOf(found)), 40);
   const said = { adopted: `${answer} adopted`, third_answer: `${answer} adopted`, kept: "kept", rejected: "rejected", sent_back: "sent back" }[done.outcome] || done.said;
-  state.last = done.outcome === "sent_back" ? null : done;
-  document.getElementById("lr-undo").hidden = !state.last;
-  toast(toastPlace, `${found.name}: ${said}.`, state.last ? ["Undo", undo] : null);
+  state.last = done;
+  document.getElementById("lr-undo").hidden = false;
+  toast(toastPlace, `${found.name}: ${said}.`, ["Undo", undo]);
   announce(`${found.name}: ${said}.`);
 }
 
@@ -207,6 +226,7 @@ async function refused(found, error, comment) {
   }
   await look({ open: found.review, but: state.passed }, found);
   if (commentBox() && current() && current().review === found.review) commentBox().value = comment;
+  if (error.code === "review_claimed" && current() && current().elsewhere) return; // which the case itself tells
   const name = document.getElementById("lr-name");
   if (name) name.closest(".lr-head").append(el("p", { class: "gd-note gd-note-danger gd-error", role: "alert" }, `${found.name}: ${words(error)}`));
 }
@@ -223,6 +243,27 @@ async function look(asked, fallback = null) {
   draw();
 }
 
+/** Do what draws the case anew, and let what was written stand. */
+async function keepingComment(work) {
+  const found = current();
+  const text = commentBox() ? commentBox().value : "";
+  await work();
+  if (text && commentBox() && found && current() && current().review === found.review) commentBox().value = text;
+}
+
+async function takeOver() {
+  const found = current();
+  if (!found || !found.elsewhere) return;
+  try {
+    await keepingComment(async () => {
+      take(await ask(() => ({ do: "take_over", review: found.review, open: found.review, but: state.passed })), null);
+      draw();
+    });
+  } catch (error) {
+    refused(found, error, commentBox() ? commentBox().value : "");
+  }
+}
+
 async function undo() {
   await line; // the last decision may be on its way
   const last = state.last;
@@ -235,6 +276,7 @@ async function undo() {
     draw();
     toast(toastPlace, `${last.name} is open again.`);
   } catch (error) {
+    draw();
     toast(toastPlace, words(error));
   }
 }
@@ -248,7 +290,7 @@ async function next() {
   state.cases = state.cases.slice(1);
   if (shown) draw();
   try {
-    take(await ask(() => ({ do: "look", but: [...state.passed, ...(current() ? [current().review] : [])] })), current());
+    take(await ask(() => ({ do: "look", but: [...state.passed, ...(current() ? [current().review] : [])], count: current() ? 1 : 2 })), current());
   } catch (error) {
     toast(toastPlace, words(error));
   }
@@ -273,7 +315,7 @@ async function startOver() {
 
 function third() {
   const found = current();
-  if (!found || found.input === null) return;
+  if (!found || found.input === null || isElsewhere(found)) return;
   const begin = found.consensus ? found.consensus.value : found.labels.length ? found.labels[0].value : found.current;
   askAnswer({
     controls: controlsOf(found),
@@ -318,6 +360,7 @@ function act(name, column) {
     keep: () => decide("kept"),
     reject: () => decide("rejected"),
     back: () => decide("sent_back"),
+    over: takeOver,
     third,
     comment: () => commentBox() && commentBox().focus(),
     next,
@@ -330,7 +373,7 @@ function act(name, column) {
   if (does[name]) does[name]();
 }
 
-const KEYS = { t: "third", k: "keep", r: "reject", b: "back", c: "comment", n: "next", ArrowRight: "next", p: "previous", ArrowLeft: "previous", u: "undo", h: "blind", "/": "find", "?": "help" };
+const KEYS = { t: "third", k: "keep", r: "reject", b: "back", o: "over", c: "comment", n: "next", ArrowRight: "next", p: "previous", ArrowLeft: "previous", u: "undo", h: "blind", "/": "find", "?": "help" };
 
 document.addEventListener("click", (event) => {
   const pressed = event.target.closest("[data-act]");

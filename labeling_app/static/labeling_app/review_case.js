@@ -88,6 +88,9 @@ function head(found, left, allQueues, act) {
       typeof agreement === "number" ? el("span", { class: "lr-agreement" }, `${percent(agreement)} agreement`) : null,
       found.detail && !PLAIN.test(found.detail) ? el("span", { class: "lr-detail" }, found.detail) : null,
     ),
+    found.elsewhere
+      ? el("p", { class: "gd-note lr-elsewhere", role: "status" }, el("span", {}, found.elsewhere), el("button", { type: "button", class: "gd-button gd-button-small", "data-act": "over" }, kbd("o"), "Take it over"))
+      : null,
     found.decided ? el("p", { class: "gd-note gd-note-warning" }, `Decided${found.decided.by ? ` by ${found.decided.by}` : ""}: ${found.decided.said}.${found.decided.comment ? ` “${found.decided.comment}”` : ""} `) : null,
   );
 }
@@ -132,7 +135,7 @@ function columnHead(column, at, { blind, act, found }) {
   const title = { label: nameOf(column, at, blind), together: `Together: ${(column.method || "").toLowerCase()}`, suggestion: column.source, current: "In the dataset now" }[column.kind];
   const press = el(
     "button",
-    { type: "button", class: `gd-button gd-button-small lr-adopt${column.kind === "label" ? " gd-button-primary" : ""}`, "aria-label": column.kind === "current" ? "Keep what is there" : `Adopt the answer of ${title}` },
+    { type: "button", class: `gd-button gd-button-small lr-adopt${column.kind === "label" ? " gd-button-primary" : ""}`, disabled: Boolean(found.elsewhere), "aria-label": column.kind === "current" ? "Keep what is there" : `Adopt the answer of ${title}` },
     column.key ? kbd(column.key) : null,
     column.kind === "current" ? "Keep" : "Adopt",
   );

@@ -83,6 +83,7 @@ const KEYS = [
   ["r", "Reject the example"],
   ["b", "Send it back to the labelers"],
   ["c", "Write a comment"],
+  ["o", "Take over what another reviewer has open"],
   ["n", "Next, without deciding"],
   ["p", "The one before"],
   ["u", "Undo the last decision"],
