@@ -28,19 +28,16 @@ from labeling_app.domain.bulk_plan import ItemFacts, LeftOut, counted, told, why
 from labeling_app.errors import LabelerPaused
 from labeling_app.models import (
     BulkLabeling,
-    Consensus,
-    Label,
     LabelerStanding,
     LabelingQueue,
     QueueItem,
-    Review,
     Webhook,
 )
 from labeling_app.services.answer_types import violations_of
 from labeling_app.services.assigning import require_open
 from labeling_app.services.events import label_submitted
 from labeling_app.services.queue_progress import forget_progress
-from labeling_app.services.settling import lock_items, settle, unadopt
+from labeling_app.services.settling import settle, unadopt
 from labeling_app.services.slots import SWEPT_AT_ONCE, recount, rewind, sweep_expired
 
 MOST_AT_ONCE = 10_000
@@ -90,12 +87,34 @@ _UNDONE_HISTORY = """
            l.content_hash, l.bulk_id
       FROM labeling_app_label l WHERE l.bulk_id = %s AND l.item_id = ANY(%s) ORDER BY l.item_id
 """
-_DECIDED_OUTCOMES = (
-    Review.Outcome.ADOPTED,
-    Review.Outcome.THIRD_ANSWER,
-    Review.Outcome.REJECTED,
-    Review.Outcome.KEPT,
-)
+# Ten thousand ids are one array each time: as a list of as many parameters, writing and parsing the statement would take
+# longer than doing it.
+_FULL = "SELECT id FROM labeling_app_queueitem WHERE id = ANY(%s) AND label_count >= %s"
+_LOCK_OF_BATCH = """
+    SELECT i.id FROM labeling_app_queueitem i
+     WHERE i.queue_id = %s AND i.id IN (SELECT l.item_id FROM labeling_app_label l WHERE l.bulk_id = %s)
+     ORDER BY i.id FOR NO KEY UPDATE
+"""
+_STILL = """
+    SELECT l.item_id,
+           EXISTS (SELECT 1 FROM labeling_app_review r
+                    WHERE r.item_id = l.item_id AND r.decided_at >= %s
+                      AND r.outcome IN ('adopted', 'third_answer', 'rejected', 'kept'))
+           OR EXISTS (SELECT 1 FROM labeling_app_consensus c
+                       WHERE c.item_id = l.item_id AND c.origin = 'adjudicated')
+      FROM labeling_app_label l WHERE l.bulk_id = %s AND l.item_id = ANY(%s) ORDER BY l.item_id
+"""
+_TAKE_BACK = "DELETE FROM labeling_app_label WHERE bulk_id = %s AND item_id = ANY(%s)"
+_WANTING = """
+    UPDATE labeling_app_queueitem SET state = 'open'
+     WHERE id = ANY(%s) AND state IN ('labeled', 'review') AND label_count < %s
+"""
+_SAYS_NOTHING = """
+    UPDATE labeling_app_consensus c
+       SET value = NULL, confidence = NULL, agreement = NULL, label_count = 0, computed_at = %s
+     WHERE c.item_id = ANY(%s) AND NOT EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = c.item_id)
+"""
+_LABELED = "SELECT DISTINCT item_id FROM labeling_app_label WHERE item_id = ANY(%s)"
 
 
 class UnknownBulk(NotFound):
@@ -206,8 +225,10 @@ def label_in_bulk(
         )
         labels = _write_labels(queue, bulk, chosen, actor, at)
         recount(queue=queue, item_ids=chosen.items)
-        full = QueueItem.objects.filter(pk__in=chosen.items, label_count__gte=queue.overlap)
-        settle(queue=queue, item_ids=full.values_list("pk", flat=True), actor=actor)
+        with connection.cursor() as cursor:
+            cursor.execute(_FULL, [chosen.items, queue.overlap])
+            full = [item for (item,) in cursor]
+        settle(queue=queue, item_ids=full, actor=actor)
         _tell(queue, bulk, labels, actor)
         record(
             actor,
@@ -237,27 +258,20 @@ def undo_bulk(*, bulk: BulkLabeling, actor: Any) -> BulkUndone:
         current = BulkLabeling.objects.select_for_update(of=("self",)).get(pk=bulk.pk)
         if current.undone_at is not None:
             raise BulkUndoneBefore
-        labels = Label.objects.filter(bulk=current)
-        items = {item.pk: item for item in lock_items(queue, labels.values_list("item", flat=True))}
-        # read again under the locks: a labeler may just have changed one
-        still = sorted(set(labels.values_list("item", flat=True)) & items.keys())
-        decided = _decided_since(still, current.created_at)
-        taken = [item for item in still if item not in decided]
+        taken, decided = _still_of_batch(current)
         with connection.cursor() as cursor:
             cursor.execute(_UNDONE_HISTORY, [queue.label_type, at, current.pk, taken])
-        Label.objects.filter(bulk=current, item__in=taken).delete()
+            cursor.execute(_TAKE_BACK, [current.pk, taken])
         recount(queue=queue, item_ids=taken)
         unadopt(queue=queue, item_ids=taken, actor=actor, reason="A bulk labeling was taken back.")
-        QueueItem.objects.filter(
-            pk__in=taken,
-            state__in=(QueueItem.State.LABELED, QueueItem.State.REVIEW),
-            label_count__lt=queue.overlap,
-        ).update(state=QueueItem.State.OPEN)
+        with connection.cursor() as cursor:
+            cursor.execute(_WANTING, [taken, queue.overlap])
         _settle_what_is_left(queue, taken, actor)
         rewind(queue=queue, item_ids=taken)
         current.undone_at, current.undone_by = at, actor
         current.save(update_fields=["undone_at", "undone_by"])
-        done = BulkUndone(len(taken), current.example_count - len(still), len(decided))
+        changed = current.example_count - len(taken) - decided
+        done = BulkUndone(len(taken), changed, decided)
         record(
             actor,
             "labels.bulk_undo",
@@ -372,17 +386,21 @@ def _tell(
 
 def _settle_what_is_left(queue: LabelingQueue, item_ids: Sequence[int], actor: Any) -> None:
     """Settle items that have labels of others; of those without any nothing is left that could say something."""
-    labeled = set(Label.objects.filter(item__in=item_ids).values_list("item", flat=True))
-    bare = [item for item in item_ids if item not in labeled]
-    Consensus.objects.filter(item__in=bare).update(
-        value=None, confidence=None, agreement=None, label_count=0, computed_at=now()
-    )
+    items = list(item_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_SAYS_NOTHING, [now(), items])
+        cursor.execute(_LABELED, [items])
+        labeled = [item for (item,) in cursor]
     settle(queue=queue, item_ids=labeled, actor=actor)
 
 
-def _decided_since(item_ids: Sequence[int], since: datetime) -> set[int]:
-    """Return the items about which a reviewer has decided since then."""
-    reviews = Review.objects.filter(item__in=item_ids, decided_at__gte=since, outcome__in=_DECIDED_OUTCOMES)
-    decided = set(reviews.values_list("item", flat=True))
-    adjudicated = Consensus.objects.filter(item__in=item_ids, origin=Consensus.Origin.ADJUDICATED)
-    return decided | set(adjudicated.values_list("pk", flat=True))
+def _still_of_batch(bulk: BulkLabeling) -> tuple[list[int], int]:
+    """Lock the items of a batch; return those whose label is still the batch's, and how many more a reviewer has decided."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_OF_BATCH, [bulk.queue_id, bulk.pk])
+        locked = [item for (item,) in cursor.fetchall()]
+        # read under the locks: a labeler may just have changed one
+        cursor.execute(_STILL, [bulk.created_at, bulk.pk, locked])
+        still = cursor.fetchall()
+    taken = [item for item, is_decided in still if not is_decided]
+    return taken, len(still) - len(taken)
