@@ -111,8 +111,8 @@ def live_claim(review_id: int) -> ReviewClaim | None:
 
 
 def live_claims(review_ids: Iterable[int]) -> dict[int, ReviewClaim]:
-    """Return who has these reviews open now, by review."""
-    claims = ReviewClaim.objects.filter(review__in=list(review_ids), until__gt=now())
+    """Return who has these reviews open now, by review; a review that is settled is nobody's."""
+    claims = ReviewClaim.objects.filter(review__in=list(review_ids), review__outcome="", until__gt=now())
     return {claim.review_id: claim for claim in claims.select_related("reviewer")}
 
 

@@ -9,13 +9,14 @@ import pytest
 from django.contrib.auth.models import Group
 
 from datasets_app.models import Example
-from labeling_app.errors import AlreadyDecided, ReviewClaimed
+from labeling_app.errors import AlreadyDecided, LabeledSince, LeaseLost, ReviewClaimed
 from labeling_app.models import LabelHistory, LabelingQueue, Review, ReviewClaim
 from labeling_app.services.review_claims import claim_next, claim_review
-from labeling_app.services.reviewing import decide
+from labeling_app.services.reviewing import decide, undo_decision
 from labeling_app.services.settling import settle, unadopt
+from labeling_app.services.submitting import submit_label
 from labeling_app.services.verifying import verify_labels
-from tests.integration.labeling.labeling_data import answer
+from tests.integration.labeling.labeling_data import answer, take
 from tests.integration.labeling.settling_data import person
 from tests.integration.labeling.test_at_once import made_queue, people
 from tests.integration.threads import at_once
@@ -104,3 +105,23 @@ def test_claim_review__taken_over_while_its_holder_decides__one_of_both_counts()
         else:
             assert isinstance(decided, ReviewClaimed), decided
             assert taken.reviewer == other
+
+
+def test_undo_decision__sent_back_while_a_labeler_answers__one_of_both_counts() -> None:
+    queue, reviews = _disputed(3)
+    (reviewer,) = _reviewers(1)
+    labeler = person("labeler-1")
+    for review in reviews:
+        decide(review_id=review.pk, actor=reviewer, outcome="sent_back", comment="Read the rules.")
+        (task,) = take(queue, labeler)
+        undone, given = at_once(
+            lambda pk=review.pk: undo_decision(review_id=pk, actor=reviewer),
+            lambda lease=task.lease: submit_label(lease_id=lease, labeler=labeler, value={"label": "other"}),
+        )
+        review.refresh_from_db()
+        if review.outcome:
+            assert isinstance(undone, LabeledSince), undone
+            assert review.item.label_count <= 1
+        else:
+            assert isinstance(given, LeaseLost) or given.label is not None, given
+    assert verify_labels(deep=True).errors == []
