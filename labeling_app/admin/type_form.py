@@ -26,6 +26,7 @@ from labeling_app.domain.presentation import (
     text_fields,
     without_gone,
 )
+from labeling_app.services.keys import keys_of_people
 
 FREE_ROWS = 3
 """Empty rows for the answers of a text, which only queues list."""
@@ -237,3 +238,6 @@ class LabeledTypeAdmin(ExampleTypeAdmin):
         super().save_model(request, obj, form, change)
         if form.gone:
             messages.info(request, f"With the choices that are gone went {', '.join(form.gone)}.")
+        if "presentation" in form.changed_data:
+            for told in keys_of_people(obj.presentation):
+                messages.warning(request, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,14 @@ from datasets_app.models import ExampleType
 from goldenproject.kit.audit import acting
 from goldenproject.kit.errors import BadInput
 from labeling_app.domain.controls import fixed_keys
-from labeling_app.domain.keys import DEFAULT_KEYS, clashes, effective_keys, normal_key, type_clashes
+from labeling_app.domain.keys import (
+    ACTION_TITLES,
+    DEFAULT_KEYS,
+    clashes,
+    effective_keys,
+    normal_key,
+    type_clashes,
+)
 from labeling_app.errors import KeyClash
 from labeling_app.models import KeyMap
 
@@ -43,6 +51,24 @@ def save_keys(*, person: Any, keys: Mapping[str, Any]) -> dict[str, str]:
     with acting(person, "keys of the labeling console"):
         KeyMap.objects.update_or_create(user=person, defaults={"keys": chosen})
     return effective_keys(chosen)
+
+
+def keys_of_people(presentation: Mapping[str, Any] | None) -> list[str]:
+    """Return, as sentences, which keys that a type fixes people have chosen for an action; there the choice wins."""
+    fixed = {
+        normal_key(key): option
+        for options in fixed_keys(presentation).values()
+        for option, key in options.items()
+    }
+    chosen: Counter[tuple[str, str]] = Counter()
+    if fixed:
+        for keys in KeyMap.objects.values_list("keys", flat=True):
+            chosen.update((key, action) for action, key in effective_keys(keys).items() if key in fixed)
+    return [
+        f"{'One person has' if count == 1 else f'{count} people have'} the key {key} for “{ACTION_TITLES[action]}”: "
+        f"where “{fixed[key]}” can be picked, it picks that."
+        for (key, action), count in sorted(chosen.items())
+    ]
 
 
 def check_type_keys(example_type: ExampleType) -> None:

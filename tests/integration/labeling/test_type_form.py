@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 
 from datasets_app.models import ExampleType
+from labeling_app.models import KeyMap
 
 pytestmark = pytest.mark.django_db
 
@@ -53,9 +54,7 @@ def address(kind: ExampleType) -> str:
     return f"/admin/datasets_app/exampletype/{kind.pk}/change/"
 
 
-def typed(
-    kind: ExampleType, keys: Rows, words: dict[str, str] | None = None, **changes: Any
-) -> dict[str, Any]:
+def typed(kind: ExampleType, keys: Rows, words: Any = None, **changes: Any) -> dict[str, Any]:
     """What a browser sends."""
     was = json.dumps(kind.presentation, indent=2)
     shown = {"body": "code", "parts.note": ""} if words is None else words
@@ -148,6 +147,18 @@ def test_form__key_that_is_taken__is_told_beside_its_row_and_nothing_stored(
     assert "presentation" in response.context["adminform"].form.errors
     assert f'value="{chosen["ham"]}"' in response.content.decode()
     assert stored(kind) == before
+
+
+def test_form__key_that_somebody_chose_for_an_action__is_stored_and_told(
+    client: Client, kind: ExampleType, person: Callable[..., Any]
+) -> None:
+    KeyMap.objects.create(user=person(), keys={"skip": "x"})
+    page = client.post(address(kind), typed(kind, rows(ham="x")), follow=True).content.decode()
+    assert (
+        "One person has the key x for “Skip, with a reason”: where “ham” can be picked, it picks that."
+        in html.unescape(page)
+    )
+    assert stored(kind)["keys"] == {"label": {"ham": "x", "spam": "s"}}
 
 
 def test_form__choice_taken_out_of_the_schema__takes_its_key_along_and_says_so(
