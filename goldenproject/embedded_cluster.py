@@ -308,7 +308,12 @@ def _configure(cluster: Cluster, *, durable: bool) -> None:
     if _small_shared_memory():
         settings["dynamic_shared_memory_type"] = "mmap"
     if not durable:
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        settings |= {
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "max_wal_size": "1GB",
+        }
     text = "".join(f"{name} = {value}\n" for name, value in settings.items())
     path = cluster.folder / "golden.conf"
     if not path.exists() or path.read_text() != text:

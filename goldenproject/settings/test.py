@@ -5,15 +5,23 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from goldenproject.database import make_data_dir
 
 # Before the base reads the environment: tests never touch the installation's own data.
-# One server per checkout and user, shared by the parallel workers, stopped by the last of them.
+# One server per checkout and user, shared by the parallel workers, stopped by the last of them. It lies in memory where
+# there is plenty: hundreds of tests copy a database of a thousand files. TMPDIR names another place, for tests at scale.
 _KEY = hashlib.sha256(f"{os.getuid()} {Path(__file__).resolve()}".encode()).hexdigest()[:12]
-os.environ["GOLDEN_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"golden-tests-{_KEY}")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it is closed to others, like one in /tmp
+_ENOUGH_BYTES = 8 * 2**30
+_IN_MEMORY = (
+    "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).total >= _ENOUGH_BYTES
+)
+_PLACE = _MEMORY if _IN_MEMORY else Path(tempfile.gettempdir())
+os.environ["GOLDEN_DATA_DIR"] = str(_PLACE / f"golden-tests-{_KEY}")
 os.environ["GOLDEN_POSTGRES_DURABLE"] = "no"
 
 from goldenproject.settings.base import *  # noqa: E402, F403
