@@ -38,7 +38,7 @@ from labeling_app.services.passing import flag, save_draft, skip
 from labeling_app.services.queue_progress import progress_of
 from labeling_app.services.refreshing import refresh_queue
 from labeling_app.services.review_opening import open_review
-from labeling_app.services.reviewing import undo_decision
+from labeling_app.services.reviewing import decide, undo_decision
 from labeling_app.services.submitting import submit_label
 from labeling_app.services.suggestions import Suggested, set_suggestions
 from labeling_app.services.undoing import undo_label
@@ -264,6 +264,20 @@ def test_undo_decision__of_redacted_example__is_refused(
         undo_decision(review_id=review.pk, actor=person("reviewer"))
     review.refresh_from_db()
     assert (review.outcome, review.comment) == ("third_answer", "[redacted]")
+
+
+def test_undo_decision__labels_sent_back_and_then_redacted__gives_none_back(
+    queue_factory: Make, labelers: list[Any], dataset: Dataset, person: Callable[..., Any]
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    for labeler, label in zip(labelers, ("a", "b"), strict=False):
+        answer(queue, labeler, f"{SECRET} {label}")
+    review = Review.objects.get()
+    decide(review_id=review.pk, actor=reviewer, outcome="sent_back", comment=SECRET)
+    erase(dataset)
+    with pytest.raises(ExampleRedacted):
+        undo_decision(review_id=review.pk, actor=reviewer)
+    assert (Label.objects.count(), places_of(SECRET)) == (0, [])
 
 
 @pytest.mark.parametrize("key", ["k9", None])
