@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from django.db import connection
 from exports_app.services.backups import create_backup
 from exports_app.services.restores import RestoreOptions, restore_backup
 from exports_app.services.verification import verify_directory
+from tests.forking import in_child
 from tests.template_database import cloned, connected_to
 
 pytestmark = pytest.mark.scale
@@ -44,18 +44,9 @@ FILL = f"""
 
 def peak_bytes(work: Callable[[], object]) -> int:
     """Run `work` in a process of its own and return the most memory that it held; it must end well."""
-    connection.close()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status, usage = os.wait4(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    return usage.ru_maxrss * 1024
+    status, held_bytes = in_child(work)
+    assert status == 0
+    return held_bytes
 
 
 def test_backup_verify_restore__of_a_million_chunks__stay_in_flat_memory(

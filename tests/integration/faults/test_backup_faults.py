@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from exports_app.services.restores import RestoreOptions, restore_backup
 from exports_app.services.verification import verify_directory
 from goldenproject.kit.errors import GoldenError
 from goldenproject.kit.guards import missing_guards
+from tests.forking import in_child
 from tests.integration.backup_data import documents, make_history, row
 from tests.integration.test_backup_round_trip import everything, files
 from tests.template_database import cloned, connected_to
@@ -54,27 +54,6 @@ class _Bomb:
             return function(*args, **kwargs)
 
         return called
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process and return its exit status: 0, or -9 when it was killed. Fails with its error."""
-    connection.close()
-    told, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            os.write(tell, traceback.format_exc()[-60_000:].encode())
-        finally:
-            os._exit(code)
-    os.close(tell)
-    with os.fdopen(told) as lines:
-        error = lines.read()
-    assert not error, error
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def backup_with_bomb(folder: Path, at: int) -> Callable[[], None]:
@@ -109,7 +88,7 @@ def test_backup__killed_at_any_step__leaves_the_old_or_the_new_backup_whole(
     for at in steps:
         folder = tmp_path / "tried"
         shutil.copytree(source, folder)
-        assert in_child(backup_with_bomb(folder, at)) == -signal.SIGKILL
+        assert in_child(backup_with_bomb(folder, at))[0] == -signal.SIGKILL
         assert verify_directory(folder, deep=True).errors == [], f"killed at step {at}"
         found.add(json.loads(layout.main_file(folder).read_bytes())["sha256"])
         again = create_backup(directory=folder, actor=None, options=SHARDED)
@@ -143,10 +122,10 @@ def test_restore__killed_at_any_step__leaves_the_database_as_it_was(
         before = everything()
         steps = sorted(random.Random(7).sample(range(1, 220), 9))
         for at in steps:
-            assert in_child(restore(at)) == -signal.SIGKILL, f"not killed at step {at}"
+            assert in_child(restore(at))[0] == -signal.SIGKILL, f"not killed at step {at}"
             assert everything() == before, f"killed at step {at}"
             assert missing_guards() == []
-        assert in_child(restore(NEVER)) == 0
+        assert in_child(restore(NEVER))[0] == 0
         after = everything()
     assert after == everything()
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.types import get_type
 from goldenproject.kit.clock import frozen, now
 from labeling_app.models import LabelingQueue, Webhook, WebhookDelivery
 from labeling_app.services.webhook_deliveries import send_due, write_deliveries
+from tests.forking import fork
 from tests.integration.labeling.webhook_receiver import receiving
 
 pytestmark = pytest.mark.fault
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.fault
 
 def sender() -> int:
     """Fork a process that sends what is due; return its id."""
-    connection.close()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             send_due()
