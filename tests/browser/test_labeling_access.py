@@ -10,12 +10,12 @@ from playwright.sync_api import Browser, expect
 
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
-from datasets_app.services.curation.types import get_type
+from datasets_app.services.curation.types import get_type, save_type
 from labeling_app.models import LabelingQueue
 from labeling_app.services.queues import QueueOptions, create_queue
 from tests.browser.access_checks import troubles, unseen_focus
 from tests.browser.conftest import Visitor
-from tests.browser.labeling_scene import INSTRUCTIONS, Labeling, Tolerated, made, ticket_queue
+from tests.browser.labeling_scene import INSTRUCTIONS, Labeling, Tolerated, made, ticket_queue, ticket_type
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -133,3 +133,37 @@ def test_console__every_kind_of_control__has_a_name_contrast_and_a_ring_of_focus
         assert troubles(page) == {}, key
         console.press("Escape")
         expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_type_form__key_that_is_taken__is_told_as_it_is_typed(
+    visitor: Callable[..., Visitor], dark: bool
+) -> None:
+    made("administrator", "superuser")
+    kind = ticket_type()
+    one = visitor(f"type-form-{'dark' if dark else 'light'}", dark=dark)
+    one.sign_in("administrator")
+    one.go(f"/admin/datasets_app/exampletype/{kind.pk}/change/")
+    page = one.page
+    page.get_by_label("Key of low (Priority)").fill("k")
+    expect(
+        page.get_by_text("k is the console’s own key for “Skip, with a reason”: choose another.")
+    ).to_be_visible()
+    page.get_by_label("Key of low (Priority)").fill("x")
+    page.get_by_label("Key of high (Priority)").fill("X")
+    expect(page.get_by_text("“high” has the key x too: choose another for one of them.")).to_be_visible()
+    page.locator("[data-type-form]").scroll_into_view_if_needed()
+    assert troubles(page).keys() & {"without a name", "pale", "too wide"} == set()
+    one.shot("clash")
+    page.get_by_label("Key of high (Priority)").fill("h")
+    page.get_by_label("Message", exact=True).select_option("plain text")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_label("Key of high (Priority)")).to_have_value("h")
+    one.shot("saved")
+    kind.refresh_from_db()
+    assert kind.presentation == {
+        "keys": {"priority": {"low": "x", "high": "h"}},
+        "shown_as": {"message": "text"},
+    }
+    kind.presentation = {}
+    save_type(example_type=kind, actor=None)
