@@ -69,7 +69,7 @@ def review_rows(reviews: Sequence[Review], address: str, person: Any) -> list[Re
                 decision=_DECISIONS.get(review.outcome, ""),
                 agreement="—" if agreement is None else f"{100 * agreement:.0f} %",
                 answers=answers,
-                is_undoable=review.outcome not in ("", Review.Outcome.SETTLED, Review.Outcome.REDACTED),
+                is_undoable=_is_undoable(review),
                 address=f"{address}?review={review.pk}",
                 open_with=_open_with(claims.get(review.pk), person),
             )
@@ -79,6 +79,13 @@ def review_rows(reviews: Sequence[Review], address: str, person: Any) -> list[Re
 
 def _open_with(claim: ReviewClaim | None, person: Any) -> str:
     return "" if claim is None or claim.reviewer_id == person.pk else claim.reviewer.get_username()
+
+
+def _is_undoable(review: Review) -> bool:
+    """Whether somebody decided it, and what was decided is not erased."""
+    if review.outcome in ("", Review.Outcome.SETTLED, Review.Outcome.REDACTED):
+        return False
+    return not (is_tombstone(review.value) or ERASED_TEXT in (review.comment, review.detail))
 
 
 def _in_short(value: Any, field: Any) -> str:

@@ -54,9 +54,11 @@ def test_pages__of_a_redacted_example__show_redacted_in_place_of_words(
 def test_decided_reviews__of_a_redacted_example__offer_no_undo(
     queue: LabelingQueue, client_of: Callable[..., Client]
 ) -> None:
+    address = f"{reverse('label_review', args=[queue.pk])}?view=decided"
+    page = client_of("reviewer").get(address).content.decode()
+    assert "Another answer" in page
+    assert 'name="do" value="undo"' not in page
     Review.objects.filter(queue=queue).update(outcome="redacted")
-    page = (
-        client_of("reviewer").get(f"{reverse('label_review', args=[queue.pk])}?view=decided").content.decode()
-    )
+    page = client_of("reviewer").get(address).content.decode()
     assert 'name="do" value="undo"' not in page
     assert "Redacted" in page
