@@ -25,6 +25,7 @@ from labeling_app.console.queue_form import member_chosen, possible_members
 from labeling_app.domain.answer_fields import Kind
 from labeling_app.models import LabelingQueue, LabelingSession, Lease, QueueItem, Review
 from labeling_app.services.assigning import assign_items
+from labeling_app.services.overlap import unfinished_overlap_job
 from labeling_app.services.queue_fields import fields_of
 from labeling_app.services.queue_pace import pace_of
 from labeling_app.services.queues import progress_of, refresh_or_start, set_queue_state
@@ -70,6 +71,7 @@ class OverviewPage(QueuePage):
         pace = pace_of(self.queue, progress)
         most = max((count for _, count in pace.days), default=0)
         people, groups = possible_members(self.queue.dataset, self.queue)
+        job = unfinished_overlap_job(self.queue)
         return super().get_context_data(
             asks=asked_of(self.queue),
             progress=progress,
@@ -84,6 +86,7 @@ class OverviewPage(QueuePage):
             people=people,
             groups=groups,
             states=STATES,
+            overlap_job=job_address(job) if job else "",
             **self._items(),
             **kwargs,
         )

@@ -225,6 +225,10 @@ def test_settings__overlap_of_a_big_queue__goes_on_at_the_job(
     job = unfinished_overlap_job(queue)
     assert job is not None and found["Location"] == job_address(job)
     assert "Labelers each of a queue" in client.get(found["Location"]).content.decode()
+    assert (
+        "examples are being brought in line"
+        in client.get(page.replace("settings", "overview")).content.decode()
+    )
     kind_of(job.kind).work(job, lambda *told: None)
     again = client.post(page, form(overlap="3", instructions="Look twice."))
     assert again["Location"] == f"/admin/label/{queue.pk}/overview/"
