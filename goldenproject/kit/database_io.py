@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+import orjson
 import psycopg
 from django.conf import settings
 from django.db import connection
@@ -52,6 +53,11 @@ def prepared_cursor() -> Iterator[CursorWrapper]:
     with connection.wrap_database_errors, _PreparingCursor(raw) as cursor:
         make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
         yield make(cursor)  # type: ignore[arg-type]
+
+
+def json_or_null(value: Any) -> str | None:
+    """Return a value as the text of a json parameter; None is SQL's NULL, not JSON's."""
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def copy_rows(statement: str, rows: Iterable[Sequence[Any]], types: Sequence[str]) -> int:

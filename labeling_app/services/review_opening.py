@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from django.db import connection, transaction
 
 from goldenproject.kit.clock import now
+from goldenproject.kit.database_io import json_or_null
 from labeling_app.models import LabelingQueue, QueueItem, Review
 
 # The newest numbers of a disagreement replace the older ones; every other reason is one more thing to know.
@@ -69,7 +69,7 @@ def open_reviews(*, queue: LabelingQueue, questions: Sequence[Question]) -> set[
                 [q.reason for q in asked],
                 [q.detail for q in asked],
                 [q.score for q in asked],
-                [None if q.suggestion is None else orjson.dumps(q.suggestion).decode() for q in asked],
+                [json_or_null(q.suggestion) for q in asked],
             ],
         )
         new = {item for item, is_new in cursor.fetchall() if is_new}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from django.db import connection
 
 from datasets_app.domain.canonical import loads_stored
@@ -23,7 +22,7 @@ from datasets_app.models import Branch, ExampleType, ValidationStatus
 from datasets_app.services.curation.types import violation_message
 from datasets_app.services.versioning.compiled_types import compiled
 from goldenproject.kit.audit import acting, known_person
-from goldenproject.kit.database_io import prepared_cursor
+from goldenproject.kit.database_io import json_or_null, prepared_cursor
 from goldenproject.kit.errors import BadInput
 
 # Of a working row `r`, in the order that `working_answer` reads.
@@ -173,9 +172,9 @@ def _write(branch: Branch, adoptions: Sequence[Adoption], actor: Any, reason: st
                 reason,
                 branch.pk,
                 [a.before.example_id for a in adoptions],
-                [_dumped(a.output) for a in adoptions],
-                [_dumped(a.before.output) for a in adoptions],
-                [_dumped(a.label) for a in adoptions],
+                [json_or_null(a.output) for a in adoptions],
+                [json_or_null(a.before.output) for a in adoptions],
+                [json_or_null(a.label) for a in adoptions],
                 [a.status for a in adoptions],
                 [a.before.status for a in adoptions],
                 [a.validated_by for a in adoptions],
@@ -214,7 +213,3 @@ def _invalid(adoptions: Sequence[Adoption], known_types: Iterable[ExampleType]) 
         if of_output:
             found[row.example_id] = violation_message(of_output, "the answer")
     return found
-
-
-def _dumped(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
