@@ -280,6 +280,11 @@ def test_reviewers__two_at_once__have_different_cases_and_one_takes_over(
     two.shot("taken-back")
     assert Label.objects.filter(queue=queue, example__external_id=name).count() == 2
 
+    while two.page.locator("#lr-name").count():
+        with two.page.expect_response("**/review/"):
+            two.page.keyboard.press("n")
+    two.page.get_by_text("2 examples are open with other reviewers").wait_for()
+    two.shot("open-with-others")
     two.go("/admin/")  # left: given back
     for _ in range(20):  # the browser says so after the page is gone
         one.go(f"/admin/label/{queue.pk}/review/?view=list")

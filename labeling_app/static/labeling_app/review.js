@@ -102,7 +102,7 @@ function nothingLeft() {
     { class: "gd-empty" },
     el("span", { class: "material-symbols-outlined gd-empty-icon", "aria-hidden": "true" }, "task_alt"),
     el("h2", { class: "gd-empty-title" }, passed ? `${plural(passed, "example")} passed over` : elsewhere ? "Nothing is left for you now" : "Nothing waits for a reviewer"),
-    el("p", {}, elsewhere ? `${plural(elsewhere, "example")} more ${elsewhere === 1 ? "is" : "are"} open with other reviewers; “All that wait” tells with whom.` : passed ? "Everything else is decided." : "Examples come here when labelers disagree, raise a flag, or when an answer is likely wrong."),
+    el("p", {}, elsewhere ? `${plural(elsewhere, "example")} ${elsewhere === 1 ? "is" : "are"} open with other reviewers; “All that wait” tells with whom.` : passed ? "Everything else is decided." : "Examples come here when labelers disagree, raise a flag, or when an answer is likely wrong."),
     passed ? el("p", { class: "gd-actions gd-actions-center" }, again) : null,
   );
 }
