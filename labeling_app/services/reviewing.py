@@ -36,7 +36,7 @@ from labeling_app.services.review_listing import (
 )
 from labeling_app.services.review_opening import open_review, open_reviews, resting_state
 from labeling_app.services.review_sending import send_back, take_back_sending
-from labeling_app.services.settled_rows import write_consensuses, write_item_states, write_settled
+from labeling_app.services.settled_rows import write_item_states, write_settled
 from labeling_app.services.settling import lock_items
 
 __all__ = [
@@ -266,9 +266,7 @@ def _refuse_undo(review: Review) -> None:
         raise Conflict("This review is open: there is no decision to undo.")
     if review.outcome == Review.Outcome.SETTLED:
         raise Conflict("Nobody decided this review: the labels agreed.", hint="Undo the label instead.")
-    refuse_redacted(
-        example_id=review.item.example_id, queue_id=review.queue_id, since=review.decided_at
-    )
+    refuse_redacted(example_id=review.item.example_id, queue_id=review.queue_id, since=review.decided_at)
     later = Review.objects.filter(item=review.item_id, pk__gt=review.pk).order_by("-pk").first()
     if later is not None:
         raise Conflict(
