@@ -107,8 +107,7 @@ class LabelingSession:
 
     def _narrow(self, filters: dict[str, Any]) -> None:
         """Take other examples from now on; what is held may not be one of them, so it goes back."""
-        for lease in leasing.heartbeat(session=self.record):
-            leasing.release(lease_id=lease, labeler=self.record.labeler)
+        sessions.give_back(session=self.record)
         self.record = sessions.start_session(
             labeler=self.record.labeler,
             queue=self.record.queue,

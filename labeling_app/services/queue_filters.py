@@ -64,12 +64,15 @@ def _check_known(name: str, filters: dict[str, Any], known: Any) -> None:
 def telling(filters: dict[str, Any], of_queue: dict[str, Any]) -> list[str]:
     """Return the names of a session's filters that tell more of an example than that it is in the queue.
 
-    A list that holds all that the queue's own filter allows tells nothing. The type is the queue's, and shown.
+    A list that holds all that the queue's own filter allows tells nothing. The type is the queue's, and shown. That an
+    example is pending is why it is labeled.
     """
     told = [
         name
         for name in ("status", "tags", "tier")
-        if filters.get(name) and not (of_queue.get(name) and set(of_queue[name]) <= set(filters[name]))
+        if filters.get(name)
+        and not (of_queue.get(name) and set(of_queue[name]) <= set(filters[name]))
+        and (name, filters[name]) != ("status", [ValidationStatus.PENDING])
     ]
     return [*told, "text"] if filters.get("text") else told
 

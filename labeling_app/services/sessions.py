@@ -141,6 +141,13 @@ def end_session(*, session: LabelingSession) -> LabelingSession:
 
 
 @retried()
+def give_back(*, session: LabelingSession) -> int:
+    """Give back all that a session holds, whatever its filters are; return how many examples."""
+    with acting(session.labeler, "give back"):
+        return release_held(sessions=[session], at=now())
+
+
+@retried()
 def close_idle_sessions() -> int:
     """End sessions without a sign of life for as long as their queue allows; return how many."""
     at = now()

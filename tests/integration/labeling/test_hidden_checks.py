@@ -256,7 +256,13 @@ def test_next__reviewer_who_is_none_any_more__is_told(
 
 @pytest.mark.parametrize(
     "filters",
-    [{"status": "pending"}, {"tags": ["hard"]}, {"tier": ["gold"]}, {"text": "question 7"}],
+    [
+        {"status": "validated"},
+        {"status": ["pending", "validated"]},
+        {"tags": ["hard"]},
+        {"tier": ["gold"]},
+        {"text": "question 7"},
+    ],
 )
 def test_filters__on_what_a_task_does_not_show__need_the_right_to_view(
     checked: LabelingQueue, labelers: list[Any], person: Callable[..., Any], filters: dict[str, Any]
@@ -278,8 +284,18 @@ def test_filters__that_the_queue_has_itself__are_open_to_labelers(
     assert ids(take(queue, labelers[0], filters={"status": ["pending", "rejected"]})) == ["t1"]
     with pytest.raises(Forbidden, match="The filter status"):
         take(queue, labelers[0], filters={"status": ["rejected"]})
-    wide = start_session(labeler=labelers[1], filters={"status": "pending", "type": "text_classification"})
+    either = ["pending", "rejected"]
+    wide = start_session(labeler=labelers[1], filters={"status": either, "type": "text_classification"})
     assert {task.queue for task in next_examples(session=wide, count=3)} == {queue.pk}
+
+
+def test_filters__pending__is_open_to_labelers_and_checks_come_all_the_same(
+    checked: LabelingQueue, labelers: list[Any]
+) -> None:
+    without = names(take(checked, labelers[0], 4))
+    assert sorted(names(take(checked, labelers[0], 4, filters={"status": "pending"}))) == sorted(without)
+    seen = names(take(checked, labelers[1], 8, filters={"status": "pending"}))
+    assert "check" in seen
 
 
 def test_filters__of_whoever_may_view__checks_come_all_the_same(

@@ -78,17 +78,21 @@ def test_session__with_a_type_or_a_status__gets_such_examples_alone(
     assert validated is not None and validated.input == {"text": "text 2"}
 
 
-def test_session__labeler_asks_for_a_status__only_where_the_queue_says_it_anyway(
+def test_session__labeler_asks_for_a_status__pending_or_where_the_queue_says_it_anyway(
     labeler: Any, queue: LabelingQueue
 ) -> None:
     session = LabelingSession.start("labeler")
     with pytest.raises(Forbidden, match="The filter status would tell what labelers are not shown"):
-        session.get_next_example("text_classification", "pending")
-    create_queue(
-        dataset=queue.dataset, name="new", actor=None, options=QueueOptions(filters={"status": "pending"})
-    )
+        session.get_next_example("text_classification", "validated")
     example = session.get_next_example("text_classification", "pending")
     assert example is not None and example.input == {"text": "text 1"}
+    row = queue.branch.examples.get(identity__external_id="t2")
+    update_example(example=row, actor=None, validation_status="validated")
+    create_queue(
+        dataset=queue.dataset, name="old", actor=None, options=QueueOptions(filters={"status": "validated"})
+    )
+    again = session.get_next_example("text_classification", "validated")
+    assert again is not None and again.input == {"text": "text 2"}
 
 
 def test_session__correction__shows_the_answer_that_is_there(person: Any, queue: LabelingQueue) -> None:
