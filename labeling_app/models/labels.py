@@ -38,7 +38,7 @@ class LabelingSession(models.Model):
     ended_at = models.DateTimeField(null=True)
     examples_labeled = models.PositiveIntegerField(default=0)
     served = models.PositiveIntegerField(
-        default=0, help_text="Examples given out; rules when a gold check comes."
+        default=0, help_text="Examples given out; now and then the session looks from the start."
     )
     seen_position = models.FloatField(null=True, help_text="The queue was gone through up to this place.")
     seen_item = models.BigIntegerField(null=True)
