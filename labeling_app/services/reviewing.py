@@ -160,7 +160,11 @@ def _adopt(
     if row is None:
         raise ExampleGone("The example was removed from the working copy.", hint="Its labels are kept.")
     consensus = Consensus.objects.filter(pk=item.pk).first() or Consensus(
-        item=item, queue=queue, method=queue.consensus_method, label_count=len(case.labels)
+        item=item,
+        queue=queue,
+        method=queue.consensus_method,
+        label_count=len(case.labels),
+        computed_at=now(),
     )
     agreement = None if consensus.agreement is None else float(consensus.agreement)
     told = adopt_answers(

@@ -107,6 +107,21 @@ def test_decide__third_answer_breaks_the_schema__nothing_is_written() -> None:
     assert (review.outcome, row_of(review.item).expected_output) == ("", None)
 
 
+@pytest.mark.parametrize(("given", "outcome"), [(["A"], "adopted"), ([], "third_answer")])
+def test_decide__flagged_before_it_has_all_its_labels__answer_is_adopted_and_can_be_undone(
+    given: list[str], outcome: str
+) -> None:
+    queue = queue_of(contacts(), overlap=3)
+    item = give(queue, "c1", *given)
+    review = open_review(queue=queue, item_id=item.pk, reason="flagged", detail="labeler-1: clear already")
+    reviewer = _reviewer(queue)
+    decide(review_id=review.pk, actor=reviewer, outcome=outcome, value="A")
+    assert (state_of(item), row_of(item).expected_output) == ("adopted", {"tier": "A"})
+    assert consensus_row(item).label_count == len(given)
+    undo_decision(review_id=review.pk, actor=reviewer)
+    assert (state_of(item), row_of(item).expected_output) == ("open", None)
+
+
 def test_decide__twice__the_second_is_told_who_decided() -> None:
     queue = queue_of(contacts())
     review = _disputed(queue, "B", "A")
