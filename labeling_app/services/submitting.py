@@ -91,7 +91,9 @@ _STORE = f"""
     ), tidied AS (
         DELETE FROM labeling_app_draft WHERE item_id = %(item)s AND labeler_id = %(labeler)s
     )
-    SELECT label.id, EXISTS (SELECT 1 FROM before), seen.* FROM label LEFT JOIN seen ON true
+    SELECT label.id, EXISTS (SELECT 1 FROM before),
+           (SELECT overlap FROM labeling_app_labelingqueue WHERE id = %(queue)s), seen.*
+      FROM label LEFT JOIN seen ON true
 """
 
 
@@ -326,7 +328,8 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
         gold = judge(queue=queue, item_id=item.pk, labeler=answer.labeler, value=answer.value)
     with prepared_cursor() as cursor:
         cursor.execute(_STORE, _parameters(held, answer, at, gold))
-        label, is_change, *session = cursor.fetchone()
+        # another overlap may have been stored while the lock was waited for, and its items looked through without this one
+        label, is_change, queue.overlap, *session = cursor.fetchone()
     item.label_count += not is_change
     was_check = held.lease.slot == 0 and not held.lease.is_gold_check
     if was_check or (is_change and held.is_held):

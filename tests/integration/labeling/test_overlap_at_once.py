@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
@@ -33,6 +36,19 @@ def made_queue(rows: int, options: QueueOptions) -> LabelingQueue:
     dataset = create_dataset(name="texts", actor=None, default_type=get_type("text_classification"))
     bulk_upsert(branch=dataset.main, documents=text_rows(rows), actor=None)
     return create_queue(dataset=dataset, name="q", actor=None, options=options)
+
+
+def until_somebody_waits() -> None:
+    """Return once another session waits for a lock that this one holds."""
+    ends = time.monotonic() + 30
+    with connection.cursor() as cursor:
+        while time.monotonic() < ends:
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+            )
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nobody waits")
 
 
 def label_all(queue: LabelingQueue, labeler: Any, skips: bool = False) -> int:
@@ -91,3 +107,27 @@ def test_update__raised_beside_labelers_at_work__every_example_gets_all_its_labe
     assert set(QueueItem.objects.exclude(state="review").values_list("label_count", flat=True)) <= {2}
     assert not QueueItem.objects.filter(state="open").exists()
     assert verify_labels(deep=True).errors == []
+
+
+def test_submit__waits_while_a_lower_overlap_is_stored__settled_by_the_lower_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overlap, "ITEMS_AT_ONCE", 20_000)
+    queue, labeler = made_queue(1, QueueOptions(overlap=2)), someone("labeler")
+    (task,) = take(queue, labeler)
+    is_locked, follow = threading.Event(), overlap._follow
+
+    def follow_once_somebody_waits(*told: Any) -> None:
+        is_locked.set()
+        until_somebody_waits()
+        follow(*told)
+
+    def submit() -> str:
+        is_locked.wait(timeout=30)
+        return submit_label(lease_id=task.lease, labeler=labeler, value={"label": "a"}).item_state
+
+    monkeypatch.setattr(overlap, "_follow", follow_once_somebody_waits)
+    _, state = at_once(lambda: update_queue(queue=queue, actor=None, overlap=1), submit)
+    assert state == "adopted"
+    item = QueueItem.objects.get()
+    assert (item.state, item.label_count, item.open_slots) == ("adopted", 1, 0)
