@@ -92,6 +92,7 @@ def planned(queue: LabelingQueue, cases: Sequence[Case]) -> Plan:
     plan = Plan()
     for case in cases:
         if case.consensus.origin == Consensus.Origin.ADJUDICATED or case.was_kept:
+            _let_rest(case, plan)
             continue
         if case.row is None:
             if case.consensus.adopted_at is None:
@@ -115,11 +116,22 @@ def planned(queue: LabelingQueue, cases: Sequence[Case]) -> Plan:
     return plan
 
 
+def _let_rest(case: Case, plan: Plan) -> None:
+    """What a reviewer decided stands; decided while labels were wanted, it waits for none by a lower overlap."""
+    if case.item.state != QueueItem.State.OPEN:
+        return
+    if case.open_reason:
+        plan.states[case.item.pk] = QueueItem.State.REVIEW
+    else:
+        is_adopted = case.consensus.adopted_at is not None
+        plan.states[case.item.pk] = QueueItem.State.ADOPTED if is_adopted else QueueItem.State.LABELED
+
+
 def _leave_to_reviewer(case: Case, plan: Plan) -> None:
     """A reviewer is asked something else about this item already."""
     if case.verdict.disagree and case.consensus.adopted_at is None:
         plan.questions.append(_question(case))
-    elif case.consensus.adopted_at is None:
+    else:
         plan.states[case.item.pk] = QueueItem.State.REVIEW
 
 

@@ -13,11 +13,13 @@ from datasets_app.services.jobs import kind_of
 from goldenproject.kit.clock import frozen, now
 from goldenproject.kit.errors import Forbidden
 from labeling_app.errors import LeaseLost
-from labeling_app.models import Label, LabelingQueue, Lease, QueueItem
+from labeling_app.models import Label, LabelingQueue, Lease, QueueItem, Review
 from labeling_app.services import overlap
 from labeling_app.services.bulk import NothingToLabel, label_in_bulk
 from labeling_app.services.overlap import bring_in_line, unfinished_overlap_job
+from labeling_app.services.passing import flag
 from labeling_app.services.queues import update_queue
+from labeling_app.services.reviewing import decide
 from labeling_app.services.slots import recount
 from labeling_app.services.submitting import skip, submit_label
 from labeling_app.services.undoing import undo_skip
@@ -184,3 +186,29 @@ def test_bring_in_line__twice__changes_nothing_the_second_time(big: None, queue_
 def test_bring_in_line__by_a_labeler__is_forbidden(queue_factory: Factory, labelers: list[Any]) -> None:
     with pytest.raises(Forbidden):
         bring_in_line(queue=queue_factory(), actor=labelers[0])
+
+
+@pytest.mark.parametrize(
+    ("decided", "state"), [(["kept"], "labeled"), ([], "review"), (["adopted", "flagged"], "review")]
+)
+def test_update__lowered_to_labels_that_were_reviewed_early__waits_for_no_more(
+    decided: list[str],
+    state: str,
+    queue_factory: Factory,
+    labelers: list[Any],
+    person: Callable[..., Any],
+) -> None:
+    queue = queue_factory(overlap=2)
+    given = answer(queue, labelers[0])
+    reviewer = person("reviewer")
+    flag(label_id=given.label, labeler=labelers[0], comment="odd")
+    for outcome in decided:
+        if outcome == "flagged":
+            update_queue(queue=queue, actor=None, overlap=3)
+            flag(label_id=given.label, labeler=labelers[0], comment="still odd")
+            continue
+        review = Review.objects.get(item__queue=queue, outcome="")
+        decide(review_id=review.pk, actor=reviewer, outcome=outcome, value={"label": "a"})
+    update_queue(queue=queue, actor=None, overlap=1)
+    assert slots(queue, 1) == [(state, 1, 0)]
+    assert bring_in_line(queue=queue).items == 0
