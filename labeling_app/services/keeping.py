@@ -160,6 +160,8 @@ def take_up_again(held: HeldLease, until: datetime) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(_FREE_SLOT, [held.queue.overlap, held.item.pk])
             slot = cursor.fetchone()[0]
+        if slot is None:  # taken by one who was under way while the lower overlap was stored
+            return False
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_AGAIN, [open_slots - 1, held.item.pk, slot, slot, until, held.lease.pk])
     held.lease.state, held.lease.slot, held.lease.ended_at = Lease.State.HELD, slot, None

@@ -26,7 +26,7 @@ from labeling_app.services.hidden_checks import with_checks
 from labeling_app.services.kept_queues import FACTS, VERSIONS, kept_queue
 from labeling_app.services.picking import BEGINNING, Found, candidates, refreshed
 from labeling_app.services.sessions import release_of_labeler, require_session
-from labeling_app.services.slots import end_leases, sweep_expired
+from labeling_app.services.slots import end_leases, recount_held, sweep_expired
 from labeling_app.services.tasks import Task, held_tasks, task_of
 
 MOST_AT_ONCE = 20
@@ -115,10 +115,19 @@ def next_examples(
             with _giving_back(session):
                 return _next(session, count, in_hand)
         except IntegrityError:
-            # the same labeler asked in another session at the same moment: the index told, so look again
+            # The same labeler asked in another session at the same moment, as the index told: look again. Or an item that
+            # was being taken while a lower overlap was stored has no such place: see the module overlap.
             if attempt == _TRIES or connection.in_atomic_block:
                 raise
+            _count_held(session)
     raise AssertionError("unreachable")
+
+
+def _count_held(session: LabelingSession) -> None:
+    queues = LabelingQueue.objects.filter(state=LabelingQueue.State.OPEN)
+    for queue in queues if session.queue_id is None else queues.filter(pk=session.queue_id):
+        with transaction.atomic():
+            recount_held(queue=queue)
 
 
 @contextmanager

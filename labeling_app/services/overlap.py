@@ -22,10 +22,10 @@ from datasets_app.services.jobs import start_job
 from goldenproject.kit.audit import acting
 from goldenproject.kit.database_io import advisory_lock
 from goldenproject.kit.retries import retried
-from labeling_app.models import LabelingQueue, Lease, QueueItem
+from labeling_app.models import LabelingQueue, QueueItem
 from labeling_app.services.queue_progress import forget_progress
 from labeling_app.services.settling import settle
-from labeling_app.services.slots import recount, rewind
+from labeling_app.services.slots import recount, recount_held, rewind
 
 OVERLAP_JOB = "label_overlap"
 ITEMS_AT_ONCE = 20_000  # a second's work; more is done by a job
@@ -85,7 +85,7 @@ def follow_overlap(*, queue: LabelingQueue, before: int, actor: Any) -> JobRun |
             rewind(queue=queue)
         return None
     if queue.overlap < before:
-        _recount_held(queue)
+        recount_held(queue=queue)
     return start_job(
         kind=OVERLAP_JOB,
         dataset=queue.dataset,
@@ -135,7 +135,7 @@ def bring_in_line(
 def _count_held(queue: LabelingQueue) -> None:
     with acting(None, "overlap"):
         overlap_lock(queue)
-        _recount_held(queue)
+        recount_held(queue=queue)
 
 
 @retried()
@@ -175,11 +175,6 @@ def _follow(queue: LabelingQueue, item_ids: list[int] | None, done: OverlapRepor
     complete = list(full.order_by("pk").values_list("pk", flat=True))
     done.settled = len(complete)
     settle(queue=queue, item_ids=complete, actor=actor)
-
-
-def _recount_held(queue: LabelingQueue) -> None:
-    held = Lease.objects.filter(queue=queue, state=Lease.State.HELD, slot__gt=0)
-    recount(queue=queue, item_ids=sorted(set(held.values_list("item", flat=True))))
 
 
 def _is_small(queue: LabelingQueue) -> bool:

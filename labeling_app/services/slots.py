@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from labeling_app.models import LabelingQueue
+from labeling_app.models import LabelingQueue, Lease
 
 # What counts is counted; the item's row must be locked before, or a lease made meanwhile would be overlooked. A lease
 # that was answered has its label, so the greater of both is the same, unless something was written past the services:
@@ -85,6 +85,12 @@ def recount(*, queue: LabelingQueue, item_ids: Iterable[int] | None = None) -> N
             items = list(item_ids)
             cursor.execute(_LOCK.format(which=_OF_ITEMS), [items])
             cursor.execute(_RECOUNT, [items])
+
+
+def recount_held(*, queue: LabelingQueue) -> None:
+    """Count anew the items that somebody holds."""
+    held = Lease.objects.filter(queue=queue, state=Lease.State.HELD, slot__gt=0)
+    recount(queue=queue, item_ids=sorted(set(held.values_list("item", flat=True))))
 
 
 def rewind(*, queue: LabelingQueue, item_ids: Sequence[int] = ()) -> None:
