@@ -186,6 +186,19 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["name"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("quality_score__isnull", True),
+                            models.Q(("quality_score__gte", 0), ("quality_score__lte", 100)),
+                            _connector="OR",
+                        ),
+                        name="dataset_quality_score_0_100",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name", ""), _negated=True), name="dataset_has_name"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -235,6 +248,16 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "commit",
                 "ordering": ["-id"],
+                "indexes": [models.Index(fields=["dataset", "-id"], name="commit_dataset_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("commit_hash__regex", "^[0-9a-f]{64}$")),
+                        name="commit_hash_is_sha256",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("message", ""), _negated=True), name="commit_has_message"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -297,6 +320,14 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "branches",
                 "ordering": ["dataset", "-is_default", "name"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("dataset", "name"), name="branch_name_unique"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_default", True)),
+                        fields=("dataset",),
+                        name="branch_one_default",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -357,6 +388,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["example_id", "commit"], name="change_of_example")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("old_hash__isnull", False), ("new_hash__isnull", False), _connector="OR"
+                        ),
+                        name="change_changes_something",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ExampleIdentity",
@@ -375,6 +417,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("dataset", "external_id"), name="identity_external_id_unique"
+                    ),
+                    models.UniqueConstraint(fields=("dataset", "ordinal"), name="identity_ordinal_unique"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ExampleQuality",
@@ -400,6 +450,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "example quality",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("example", "metric_name"), name="quality_one_value_per_metric"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -513,6 +568,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["branch", "ordinal"],
+                "indexes": [
+                    models.Index(fields=["branch", "ordinal"], name="example_branch_ordinal"),
+                    models.Index(
+                        fields=["branch", "validation_status", "ordinal"], name="example_branch_status"
+                    ),
+                    models.Index(fields=["branch", "example_type", "ordinal"], name="example_branch_type"),
+                    django.contrib.postgres.indexes.GinIndex(
+                        fields=["expected_output"], name="example_output_gin", opclasses=["jsonb_path_ops"]
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("branch", "identity"), name="example_once_per_branch"),
+                    models.CheckConstraint(
+                        condition=models.Q(("validation_status__in", ["pending", "validated", "rejected"])),
+                        name="example_status_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1500,6 +1572,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("group__isnull", True), ("user__isnull", False)),
+                            models.Q(("group__isnull", False), ("user__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="membership_of_user_or_group",
+                    ),
+                    models.UniqueConstraint(fields=("dataset", "user"), name="membership_user_once"),
+                    models.UniqueConstraint(fields=("dataset", "group"), name="membership_group_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Merge",
@@ -1589,6 +1675,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")),
+                        fields=("branch",),
+                        name="merge_one_open_per_branch",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1720,6 +1813,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["merge", "example_id", "path"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("merge", "example_id", "path"), name="conflict_once_per_field"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1791,6 +1889,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("dataset", "owner", "name"), name="saved_view_name_unique"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1850,6 +1953,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["batch", "action", "line"], name="staged_by_action")],
+            },
         ),
         migrations.CreateModel(
             name="Tag",
@@ -1897,6 +2003,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["dataset", "-id"],
+                "constraints": [models.UniqueConstraint(fields=("dataset", "name"), name="tag_name_unique")],
             },
         ),
         migrations.CreateModel(
@@ -1964,151 +2071,5 @@ class Migration(migrations.Migration):
                 "ordering": ["-id"],
                 "indexes": [models.Index(fields=["dataset", "-id"], name="audit_dataset_newest")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="datasetcommit",
-            index=models.Index(fields=["dataset", "-id"], name="commit_dataset_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="datasetcommit",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("commit_hash__regex", "^[0-9a-f]{64}$")), name="commit_hash_is_sha256"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="datasetcommit",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("message", ""), _negated=True), name="commit_has_message"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="branch",
-            constraint=models.UniqueConstraint(fields=("dataset", "name"), name="branch_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="branch",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_default", True)), fields=("dataset",), name="branch_one_default"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="examplechange",
-            index=models.Index(fields=["example_id", "commit"], name="change_of_example"),
-        ),
-        migrations.AddConstraint(
-            model_name="examplechange",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("old_hash__isnull", False), ("new_hash__isnull", False), _connector="OR"),
-                name="change_changes_something",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="exampleidentity",
-            constraint=models.UniqueConstraint(
-                fields=("dataset", "external_id"), name="identity_external_id_unique"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="exampleidentity",
-            constraint=models.UniqueConstraint(fields=("dataset", "ordinal"), name="identity_ordinal_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="examplequality",
-            constraint=models.UniqueConstraint(
-                fields=("example", "metric_name"), name="quality_one_value_per_metric"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="example",
-            index=models.Index(fields=["branch", "ordinal"], name="example_branch_ordinal"),
-        ),
-        migrations.AddIndex(
-            model_name="example",
-            index=models.Index(
-                fields=["branch", "validation_status", "ordinal"], name="example_branch_status"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="example",
-            index=models.Index(fields=["branch", "example_type", "ordinal"], name="example_branch_type"),
-        ),
-        migrations.AddIndex(
-            model_name="example",
-            index=django.contrib.postgres.indexes.GinIndex(
-                fields=["expected_output"], name="example_output_gin", opclasses=["jsonb_path_ops"]
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="example",
-            constraint=models.UniqueConstraint(fields=("branch", "identity"), name="example_once_per_branch"),
-        ),
-        migrations.AddConstraint(
-            model_name="example",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("validation_status__in", ["pending", "validated", "rejected"])),
-                name="example_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="dataset",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("quality_score__isnull", True),
-                    models.Q(("quality_score__gte", 0), ("quality_score__lte", 100)),
-                    _connector="OR",
-                ),
-                name="dataset_quality_score_0_100",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="dataset",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("name", ""), _negated=True), name="dataset_has_name"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("group__isnull", True), ("user__isnull", False)),
-                    models.Q(("group__isnull", False), ("user__isnull", True)),
-                    _connector="OR",
-                ),
-                name="membership_of_user_or_group",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.UniqueConstraint(fields=("dataset", "user"), name="membership_user_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.UniqueConstraint(fields=("dataset", "group"), name="membership_group_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="merge",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("branch",), name="merge_one_open_per_branch"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="mergeconflict",
-            constraint=models.UniqueConstraint(
-                fields=("merge", "example_id", "path"), name="conflict_once_per_field"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="savedview",
-            constraint=models.UniqueConstraint(
-                fields=("dataset", "owner", "name"), name="saved_view_name_unique"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stagedrow",
-            index=models.Index(fields=["batch", "action", "line"], name="staged_by_action"),
-        ),
-        migrations.AddConstraint(
-            model_name="tag",
-            constraint=models.UniqueConstraint(fields=("dataset", "name"), name="tag_name_unique"),
         ),
     ]

@@ -68,6 +68,13 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "analyses",
                 "ordering": ["created_at", "id"],
+                "indexes": [models.Index(fields=["created_at", "id"], name="analysis_order")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["pending", "completed", "failed"])),
+                        name="analysis_status_known",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -187,6 +194,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["analysis", "chunk_index"],
+                "indexes": [models.Index(fields=["content_hash"], name="chunk_content_hash")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
+                        fields=("analysis", "chunk_index"),
+                        name="chunk_index_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("chunk_index__gte", 0)), name="chunk_index_not_negative"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -388,6 +406,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["analysis", "position"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
+                        fields=("analysis", "position"),
+                        name="finding_position_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                        name="finding_confidence_0_1",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -896,6 +925,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
+                "indexes": [models.Index(fields=["corpus", "-id"], name="retrieval_run_newest")],
             },
         ),
         migrations.CreateModel(
@@ -930,6 +960,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["run_id", "query_id"],
+                "indexes": [
+                    models.Index(fields=["run", "passed", "query_id"], name="retrieval_result_failing")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -992,6 +1025,17 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "test queries",
                 "ordering": ["created_at", "id"],
+                "indexes": [models.Index(fields=["corpus", "created_at", "id"], name="test_query_order")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("text", ""), _negated=True), name="test_query_has_text"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id", ""), _negated=True),
+                        fields=("corpus", "external_id"),
+                        name="test_query_external_id_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1069,28 +1113,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="chunk",
-            index=models.Index(fields=["content_hash"], name="chunk_content_hash"),
-        ),
-        migrations.AddConstraint(
-            model_name="chunk",
-            constraint=models.UniqueConstraint(
-                deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
-                fields=("analysis", "chunk_index"),
-                name="chunk_index_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="chunk",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("chunk_index__gte", 0)), name="chunk_index_not_negative"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="analysis",
-            index=models.Index(fields=["created_at", "id"], name="analysis_order"),
-        ),
-        migrations.AddIndex(
             model_name="analysis",
             index=models.Index(
                 fields=["corpus", "status", "created_at", "id"], name="analysis_corpus_status"
@@ -1110,54 +1132,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("url_violation", "")),
                 fields=("corpus", "canonical_url"),
                 name="analysis_url_once_per_corpus",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="analysis",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "completed", "failed"])),
-                name="analysis_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="finding",
-            constraint=models.UniqueConstraint(
-                deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
-                fields=("analysis", "position"),
-                name="finding_position_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="finding",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
-                name="finding_confidence_0_1",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="retrievalrun",
-            index=models.Index(fields=["corpus", "-id"], name="retrieval_run_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="retrievalresult",
-            index=models.Index(fields=["run", "passed", "query_id"], name="retrieval_result_failing"),
-        ),
-        migrations.AddIndex(
-            model_name="testquery",
-            index=models.Index(fields=["corpus", "created_at", "id"], name="test_query_order"),
-        ),
-        migrations.AddConstraint(
-            model_name="testquery",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("text", ""), _negated=True), name="test_query_has_text"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="testquery",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("external_id", ""), _negated=True),
-                fields=("corpus", "external_id"),
-                name="test_query_external_id_once",
             ),
         ),
         migrations.AddConstraint(

@@ -229,6 +229,25 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["dataset", "name"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("dataset", "name"), name="queue_name_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("overlap__gte", 1), ("overlap__lte", 50)),
+                        name="queue_overlap_1_50",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("gold_rate__gte", 0), ("gold_rate__lte", 0.5)),
+                        name="queue_gold_rate_0_half",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("agreement_threshold__gt", 0), ("agreement_threshold__lte", 1)),
+                        name="queue_threshold_0_1",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("idle_s__gte", 60), ("lease_s__gte", 10)),
+                        name="queue_times_possible",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -674,6 +693,28 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_gold", False), ("open_slots__gt", 0), ("state", "open")),
+                        fields=["queue", "position", "id"],
+                        name="queue_item_next",
+                    ),
+                    models.Index(
+                        condition=models.Q(("is_gold", True)), fields=["queue", "id"], name="queue_item_gold"
+                    ),
+                    models.Index(fields=["queue", "state", "id"], name="queue_item_state"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("example", "queue"), name="queue_item_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("open_slots__gte", 0)), name="queue_item_slots_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("label_count__gte", 0)), name="queue_item_labels_not_negative"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="LabelerStanding",
@@ -710,6 +751,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("queue", "labeler"), name="standing_once")],
+            },
         ),
         migrations.CreateModel(
             name="HistoricalReview",
@@ -1424,6 +1468,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-started_at"],
+                "indexes": [
+                    models.Index(fields=["labeler", "-started_at"], name="session_of_labeler"),
+                    models.Index(
+                        condition=models.Q(("ended_at__isnull", True)),
+                        fields=["last_seen_at"],
+                        name="session_running",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1552,6 +1604,26 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "label history",
                 "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["example", "id"], name="label_history_example"),
+                    models.Index(fields=["queue", "id"], name="label_history_queue"),
+                    models.Index(fields=["labeler", "id"], name="label_history_labeler"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("key__isnull", False)),
+                        fields=("labeler", "key"),
+                        name="label_history_key_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("confidence__isnull", True),
+                            models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                            _connector="OR",
+                        ),
+                        name="label_history_confidence_0_1",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1656,6 +1728,23 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["queue", "labeler", "-labeled_at"], name="label_newest_of_labeler"),
+                    models.Index(fields=["queue", "-labeled_at"], name="label_newest_of_queue"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("item", "annotator"), name="label_once_per_annotator"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("confidence__isnull", True),
+                            models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
+                            _connector="OR",
+                        ),
+                        name="label_confidence_0_1",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="HistoricalLabelHistory",
@@ -1884,6 +1973,32 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "held")),
+                        fields=["queue", "expires_at"],
+                        name="lease_running_out",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "held")),
+                        fields=["labeler", "queue"],
+                        name="lease_of_labeler",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("slot__gt", 0), ("state__in", ("held", "submitted"))),
+                        fields=("item", "slot"),
+                        name="lease_slot_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ("held", "submitted", "skipped"))),
+                        fields=("item", "labeler"),
+                        name="lease_never_twice_to_one",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="QueueMember",
@@ -1923,6 +2038,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("group__isnull", True), ("user__isnull", False)),
+                            models.Q(("group__isnull", False), ("user__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="queue_member_user_or_group",
+                    ),
+                    models.UniqueConstraint(fields=("queue", "user"), name="queue_member_user_once"),
+                    models.UniqueConstraint(fields=("queue", "group"), name="queue_member_group_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Review",
@@ -2011,6 +2140,18 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["score", "id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("outcome", "")),
+                        fields=["queue", "score", "id"],
+                        name="review_open",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("outcome", "")), fields=("item",), name="review_one_open_per_item"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -2042,6 +2183,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("item", "source"), name="suggestion_once_per_source")
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Webhook",
@@ -2162,6 +2308,12 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "webhook deliveries",
                 "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "waiting")), fields=["next_try_at"], name="delivery_due"
+                    ),
+                    models.Index(fields=["webhook", "-created_at"], name="delivery_newest"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -2350,214 +2502,5 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [models.UniqueConstraint(fields=("item", "labeler"), name="draft_once")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="queueitem",
-            index=models.Index(
-                condition=models.Q(("is_gold", False), ("open_slots__gt", 0), ("state", "open")),
-                fields=["queue", "position", "id"],
-                name="queue_item_next",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="queueitem",
-            index=models.Index(
-                condition=models.Q(("is_gold", True)), fields=["queue", "id"], name="queue_item_gold"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="queueitem",
-            index=models.Index(fields=["queue", "state", "id"], name="queue_item_state"),
-        ),
-        migrations.AddConstraint(
-            model_name="queueitem",
-            constraint=models.UniqueConstraint(fields=("example", "queue"), name="queue_item_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="queueitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("open_slots__gte", 0)), name="queue_item_slots_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="queueitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("label_count__gte", 0)), name="queue_item_labels_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labelingqueue",
-            constraint=models.UniqueConstraint(fields=("dataset", "name"), name="queue_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="labelingqueue",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("overlap__gte", 1), ("overlap__lte", 50)), name="queue_overlap_1_50"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labelingqueue",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("gold_rate__gte", 0), ("gold_rate__lte", 0.5)),
-                name="queue_gold_rate_0_half",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labelingqueue",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("agreement_threshold__gt", 0), ("agreement_threshold__lte", 1)),
-                name="queue_threshold_0_1",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labelingqueue",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("idle_s__gte", 60), ("lease_s__gte", 10)), name="queue_times_possible"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labelerstanding",
-            constraint=models.UniqueConstraint(fields=("queue", "labeler"), name="standing_once"),
-        ),
-        migrations.AddIndex(
-            model_name="labelingsession",
-            index=models.Index(fields=["labeler", "-started_at"], name="session_of_labeler"),
-        ),
-        migrations.AddIndex(
-            model_name="labelingsession",
-            index=models.Index(
-                condition=models.Q(("ended_at__isnull", True)),
-                fields=["last_seen_at"],
-                name="session_running",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labelhistory",
-            index=models.Index(fields=["example", "id"], name="label_history_example"),
-        ),
-        migrations.AddIndex(
-            model_name="labelhistory",
-            index=models.Index(fields=["queue", "id"], name="label_history_queue"),
-        ),
-        migrations.AddIndex(
-            model_name="labelhistory",
-            index=models.Index(fields=["labeler", "id"], name="label_history_labeler"),
-        ),
-        migrations.AddConstraint(
-            model_name="labelhistory",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("key__isnull", False)),
-                fields=("labeler", "key"),
-                name="label_history_key_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labelhistory",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("confidence__isnull", True),
-                    models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
-                    _connector="OR",
-                ),
-                name="label_history_confidence_0_1",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="label",
-            index=models.Index(fields=["queue", "labeler", "-labeled_at"], name="label_newest_of_labeler"),
-        ),
-        migrations.AddIndex(
-            model_name="label",
-            index=models.Index(fields=["queue", "-labeled_at"], name="label_newest_of_queue"),
-        ),
-        migrations.AddConstraint(
-            model_name="label",
-            constraint=models.UniqueConstraint(fields=("item", "annotator"), name="label_once_per_annotator"),
-        ),
-        migrations.AddConstraint(
-            model_name="label",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("confidence__isnull", True),
-                    models.Q(("confidence__gte", 0), ("confidence__lte", 1)),
-                    _connector="OR",
-                ),
-                name="label_confidence_0_1",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="lease",
-            index=models.Index(
-                condition=models.Q(("state", "held")),
-                fields=["queue", "expires_at"],
-                name="lease_running_out",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="lease",
-            index=models.Index(
-                condition=models.Q(("state", "held")), fields=["labeler", "queue"], name="lease_of_labeler"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lease",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("slot__gt", 0), ("state__in", ("held", "submitted"))),
-                fields=("item", "slot"),
-                name="lease_slot_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lease",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ("held", "submitted", "skipped"))),
-                fields=("item", "labeler"),
-                name="lease_never_twice_to_one",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="queuemember",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("group__isnull", True), ("user__isnull", False)),
-                    models.Q(("group__isnull", False), ("user__isnull", True)),
-                    _connector="OR",
-                ),
-                name="queue_member_user_or_group",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="queuemember",
-            constraint=models.UniqueConstraint(fields=("queue", "user"), name="queue_member_user_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="queuemember",
-            constraint=models.UniqueConstraint(fields=("queue", "group"), name="queue_member_group_once"),
-        ),
-        migrations.AddIndex(
-            model_name="review",
-            index=models.Index(
-                condition=models.Q(("outcome", "")), fields=["queue", "score", "id"], name="review_open"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("outcome", "")), fields=("item",), name="review_one_open_per_item"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="suggestion",
-            constraint=models.UniqueConstraint(fields=("item", "source"), name="suggestion_once_per_source"),
-        ),
-        migrations.AddIndex(
-            model_name="webhookdelivery",
-            index=models.Index(
-                condition=models.Q(("state", "waiting")), fields=["next_try_at"], name="delivery_due"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="webhookdelivery",
-            index=models.Index(fields=["webhook", "-created_at"], name="delivery_newest"),
         ),
     ]
