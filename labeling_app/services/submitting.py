@@ -92,7 +92,9 @@ _STORE = f"""
         DELETE FROM labeling_app_draft WHERE item_id = %(item)s AND labeler_id = %(labeler)s
     )
     SELECT label.id, EXISTS (SELECT 1 FROM before),
-           (SELECT overlap FROM labeling_app_labelingqueue WHERE id = %(queue)s), seen.*
+           (SELECT overlap FROM labeling_app_labelingqueue WHERE id = %(queue)s),
+           (SELECT e.updated_at FROM datasets_app_example e WHERE e.branch_id = %(branch)s AND e.example_id = %(example)s),
+           seen.*
       FROM label LEFT JOIN seen ON true
 """
 
@@ -328,8 +330,8 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
         gold = judge(queue=queue, item_id=item.pk, labeler=answer.labeler, value=answer.value)
     with prepared_cursor() as cursor:
         cursor.execute(_STORE, _parameters(held, answer, at, gold))
-        # another overlap may have been stored while the lock was waited for, and its items looked through without this one
-        label, is_change, queue.overlap, *session = cursor.fetchone()
+        # while the lock was waited for, another overlap may have been stored, and the example edited
+        label, is_change, queue.overlap, edited_at, *session = cursor.fetchone()
     item.label_count += not is_change
     was_check = held.lease.slot == 0 and not held.lease.is_gold_check
     if was_check or (is_change and held.is_held):
@@ -338,7 +340,8 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     if item.state == QueueItem.State.GONE:
         item.state = QueueItem.State.OPEN
     if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):
-        rows = {} if held.row_now is None else {item.example_id: held.row_now}
+        row = held.row_now
+        rows = {item.example_id: row} if row is not None and row.updated_at == edited_at else {}
         settle(queue=queue, locked=[item], actor=answer.labeler, rows=rows)
     if held.is_listened_to:
         label_submitted.send(
@@ -391,5 +394,6 @@ def _parameters(held: HeldLease, answer: GivenAnswer, at: datetime, gold: bool |
         "lease": held.lease.pk,
         "key": answer.key,
         "item": held.item.pk,
+        "branch": held.queue.branch_id,
         "gold": gold,
     }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import transaction
 
+from datasets_app.models import Example
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
 from datasets_app.services.curation.types import get_type
 from labeling_app.errors import UnknownLabel
-from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease, QueueItem
+from labeling_app.models import Label, LabelHistory, LabelingQueue, LabelingSession, Lease, QueueItem, Review
 from labeling_app.services.gold import set_gold
 from labeling_app.services.leasing import next_examples
 from labeling_app.services.queues import QueueOptions, create_queue
@@ -21,7 +24,7 @@ from labeling_app.services.sessions import start_session
 from labeling_app.services.submitting import skip, submit_label
 from labeling_app.services.undoing import undo_label
 from tests.integration.labeling.labeling_data import answer, take, text_rows
-from tests.integration.threads import at_once
+from tests.integration.threads import at_once, until_somebody_waits
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -143,3 +146,24 @@ def test_undo__from_many_threads__happens_once() -> None:
     results = at_once(*[lambda: undo_label(label_id=done.label or 0, labeler=labeler) for _ in range(8)])
     assert [type(result) for result in results if isinstance(result, Exception)] == [UnknownLabel] * 7
     assert LabelHistory.objects.filter(event="undone").count() == 1
+
+
+def test_submit__waits_while_the_input_is_edited__a_reviewer_is_asked_instead_of_adopting() -> None:
+    queue, labeler = made_queue(1), people(1)[0]
+    (task,) = take(queue, labeler)
+    is_locked = threading.Event()
+
+    def edit() -> None:
+        with transaction.atomic():
+            QueueItem.objects.select_for_update().get()
+            is_locked.set()
+            until_somebody_waits()
+            bulk_upsert(branch=queue.branch, documents=[{"id": "t1", "input": {"text": "other"}}], actor=None)
+
+    def submit() -> str:
+        is_locked.wait(timeout=30)
+        return submit_label(lease_id=task.lease, labeler=labeler, value={"label": "a"}).item_state
+
+    assert at_once(edit, submit) == [None, "review"]
+    assert Review.objects.get().reason == "changed"
+    assert Example.objects.get().expected_output is None

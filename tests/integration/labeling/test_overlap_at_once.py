@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from datasets_app.services.curation.datasets import create_dataset
 from datasets_app.services.curation.examples import bulk_upsert
@@ -21,7 +19,7 @@ from labeling_app.services.submitting import skip, submit_label
 from labeling_app.services.verifying import verify_labels
 from tests.integration.labeling.labeling_data import take, text_rows
 from tests.integration.labeling.test_bulk_at_once import someone
-from tests.integration.threads import at_once
+from tests.integration.threads import at_once, until_somebody_waits
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -36,19 +34,6 @@ def made_queue(rows: int, options: QueueOptions) -> LabelingQueue:
     dataset = create_dataset(name="texts", actor=None, default_type=get_type("text_classification"))
     bulk_upsert(branch=dataset.main, documents=text_rows(rows), actor=None)
     return create_queue(dataset=dataset, name="q", actor=None, options=options)
-
-
-def until_somebody_waits() -> None:
-    """Return once another session waits for a lock that this one holds."""
-    ends = time.monotonic() + 30
-    with connection.cursor() as cursor:
-        while time.monotonic() < ends:
-            cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-            )
-            if cursor.fetchone()[0]:
-                return
-    raise AssertionError("nobody waits")
 
 
 def label_all(queue: LabelingQueue, labeler: Any, skips: bool = False) -> int:
