@@ -119,7 +119,10 @@ def _withdrawn(
 
 
 def _memory(consensus: Consensus) -> dict[str, Any]:
-    """Return what the labels said together, as JSON; a person by name, so that it holds in another database too."""
+    """Return what the labels said together, as JSON; a person by name, so that it holds in another database too.
+
+    What an earlier sending back had taken away is left out: only the newest decision can be undone.
+    """
     return {
         "value": consensus.value,
         "method": consensus.method,
@@ -130,7 +133,7 @@ def _memory(consensus: Consensus) -> dict[str, Any]:
         "adopted_value": consensus.adopted_value,
         "adopted_at": _text(consensus.adopted_at),
         "decided_by": None if consensus.decided_by is None else consensus.decided_by.get_username(),
-        "before": consensus.before,
+        "before": {name: value for name, value in consensus.before.items() if name != _REMEMBERED},
         "answer": None,
     }
 
@@ -276,10 +279,7 @@ def _adopt_again(
     was, left = answer["was"], answer["left"]
     now = _answer(queue, row)
     if left is None or any(not same_json(now[name], left[name]) for name in ("has_value", "value", "status")):
-        raise ExampleChanged(
-            "The example was edited since it was sent back, so the answer that had been adopted stays away.",
-            hint="Review it when it is labeled again, or put the edit back first.",
-        )
+        raise _edited_since()
     if was["has_value"]:
         output = composed(row.output, queue.field_path, was["value"])
     else:
@@ -288,9 +288,11 @@ def _adopt_again(
     put = Adoption(
         row, output, was["label"], was["status"], person and person.pk, _moment(was["validated_at"])
     )
-    adopt_outputs(
+    done = adopt_outputs(
         branch=queue.branch, adoptions=[put], actor=actor, reason="review: sending back undone", checked=False
     )
+    if not done.written:
+        raise _edited_since()
     told = _log(item, queue).filter(event=LabelHistory.Event.ADOPTED).last()
     log_row(
         queue,
@@ -303,6 +305,13 @@ def _adopt_again(
         notes="" if told is None else told.notes,
         confidence=None if told is None else told.confidence,
     ).save()
+
+
+def _edited_since() -> ExampleChanged:
+    return ExampleChanged(
+        "The example was edited since it was sent back, so the answer that had been adopted stays away.",
+        hint="Review it when it is labeled again, or put the edit back first.",
+    )
 
 
 def _recall(consensus: Consensus, memory: dict[str, Any]) -> None:

@@ -207,9 +207,11 @@ def _reject(review: Review, item: QueueItem, comment: str, actor: Any) -> None:
         raise ExampleGone("The example was removed from the working copy.", hint="Its labels are kept.")
     at = now()
     rejected = Adoption(row, row.output, row.label, ValidationStatus.REJECTED, getattr(actor, "pk", None), at)
-    adopt_outputs(
+    done = adopt_outputs(
         branch=queue.branch, adoptions=[rejected], actor=actor, reason="review: rejected", checked=False
     )
+    if not done.written:
+        raise ExampleChanged("The example was changed just now.", hint="Look at it as it is now.")
     log_row(queue, item, LabelHistory.Event.REJECTED, by=actor, at=at, notes=comment).save()
     write_item_states({item.pk: QueueItem.State.REJECTED})
     example_rejected.send(

@@ -8,6 +8,7 @@ import pytest
 
 from datasets_app.errors import SchemaViolation
 from datasets_app.models import AuditEvent, Example, Membership
+from datasets_app.services.curation.adopting import adopt_outputs
 from datasets_app.services.curation.examples import update_example
 from goldenproject.kit.clock import now
 from goldenproject.kit.errors import BadInput, Conflict, Forbidden
@@ -169,6 +170,23 @@ def test_decide__rejected__needs_a_reason_and_rejects_the_example() -> None:
     assert state_of(review.item) == "rejected"
     assert LabelHistory.objects.get(event="rejected").notes == "no title"
     assert [m["facts"]["reason"] for m in heard] == ["no title"]
+
+
+def test_decide__rejected_while_the_example_is_edited__is_refused_and_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = queue_of(contacts(output={"tier": "D"}))
+    review, judge = _disputed(queue, "B", "A"), _reviewer(queue)
+
+    def edit_then_write(**asked: Any) -> Any:
+        update_example(example=row_of(review.item), actor=None, validation_status="validated")
+        return adopt_outputs(**asked)
+
+    monkeypatch.setattr("labeling_app.services.reviewing.adopt_outputs", edit_then_write)
+    with pytest.raises(ExampleChanged):
+        decide(review_id=review.pk, actor=judge, outcome="rejected", comment="no title")
+    review.refresh_from_db()
+    assert review.outcome == "" and not LabelHistory.objects.filter(event="rejected").exists()
 
 
 def test_decide__sent_back__labels_are_history_and_the_same_labelers_may_have_it_again() -> None:

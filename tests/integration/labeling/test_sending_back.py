@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from datasets_app.models import AuditEvent, Example
+from datasets_app.services.curation.adopting import adopt_outputs
 from datasets_app.services.curation.examples import update_example
 from goldenproject.kit.errors import Conflict
 from labeling_app.errors import ExampleChanged, LabeledSince, LeaseLost
@@ -136,6 +137,42 @@ def test_undo_decision__sent_back_and_edited_since__is_refused_and_nothing_is_wr
     with pytest.raises(ExampleChanged, match="edited since it was sent back"):
         undo_decision(review_id=review.pk, actor=reviewer)
     assert (_standing(queue), LabelHistory.objects.count()) == (before, written)
+
+
+def test_undo_decision__sent_back_and_edited_at_the_same_moment__is_refused_and_nothing_is_written(
+    queue_factory: Factory,
+    labelers: list[Any],
+    person: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue, reviewer, curator = queue_factory(overlap=2), person("reviewer"), person("curator")
+    for labeler in labelers[:2]:
+        answer(queue, labeler, "refund")
+    review = open_review(queue=queue, item_id=item_of(queue, "t1").pk, reason="label_error")
+    _send_back(review, reviewer)
+    written = LabelHistory.objects.count()
+
+    def edit_then_write(**asked: Any) -> Any:
+        row = Example.objects.get(branch=queue.branch, identity__external_id="t1")
+        update_example(example=row, actor=curator, expected_output={"label": "other"})
+        return adopt_outputs(**asked)
+
+    monkeypatch.setattr("labeling_app.services.review_sending.adopt_outputs", edit_then_write)
+    with pytest.raises(ExampleChanged, match="edited since it was sent back"):
+        undo_decision(review_id=review.pk, actor=reviewer)
+    assert (Label.objects.count(), LabelHistory.objects.count()) == (0, written)
+
+
+def test_send_back__again_and_again__only_what_the_last_took_away_is_remembered(
+    queue_factory: Factory, labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    for _ in range(2):
+        answer(queue, labelers[0], "refund")
+        answer(queue, labelers[1], "fees")
+        _send_back(Review.objects.get(item=item_of(queue, "t1"), outcome=""), reviewer)
+    consensus = Consensus.objects.get()
+    assert consensus.before["sent_back"]["before"] == {}
 
 
 def test_undo_decision__labeled_since__is_refused_and_says_by_whom(
