@@ -51,7 +51,8 @@ _LOCK = """
 # Plan: index scan of queue_item_once for the examples; leases and labels by their item.
 _ITEMS = """
     SELECT i.id, i.example_id, i.state, i.is_gold, least(i.open_slots, %(overlap)s - i.label_count),
-           EXISTS (SELECT 1 FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %(annotator)s),
+           EXISTS (SELECT 1 FROM labeling_app_label l
+                    WHERE l.item_id = i.id AND (l.labeler_id = %(person)s OR l.annotator = %(annotator)s)),
            coalesce((SELECT bool_or(s.labeler_id = %(person)s) FROM labeling_app_lease s
                       WHERE s.item_id = i.id AND s.state = 'held'), false),
            EXISTS (SELECT 1 FROM labeling_app_lease s
@@ -318,11 +319,12 @@ def _chosen(queue: LabelingQueue, wanted: Sequence[uuid.UUID], actor: Any) -> tu
         "type": queue.example_type_id,
         "queue": queue.pk,
         "examples": list(wanted),
-        "overlap": queue.overlap,
     }
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, which)
-        cursor.execute(_ITEMS, which)
+        # another may have been stored since the queue was read, or while the locks were waited for
+        queue.overlap = LabelingQueue.objects.values_list("overlap", flat=True).get(pk=queue.pk)
+        cursor.execute(_ITEMS, {**which, "overlap": queue.overlap})
         rows = cursor.fetchall()
     chosen = _Chosen([], [], [])
     reasons = [LeftOut.UNKNOWN] * (len(wanted) - len(rows))

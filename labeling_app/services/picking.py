@@ -45,7 +45,8 @@ _CANDIDATES = """
        AND (SELECT true FROM labeling_app_lease l
              WHERE l.item_id = i.id AND l.labeler_id = %s AND l.state IN ('held', 'submitted', 'skipped')
              LIMIT 1) IS NULL
-       AND (SELECT true FROM labeling_app_label l WHERE l.item_id = i.id AND l.annotator = %s LIMIT 1) IS NULL
+       AND (SELECT true FROM labeling_app_label l
+             WHERE l.item_id = i.id AND (l.labeler_id = %s OR l.annotator = %s) LIMIT 1) IS NULL
        AND (e.id IS NULL OR ({session_filters}))
      ORDER BY i.position, i.id
      LIMIT %s
@@ -127,6 +128,7 @@ def _look(
                 queue.overlap,
                 *after,
                 but,
+                labeler.pk,
                 labeler.pk,
                 labeler.pk,
                 labeler.pk,

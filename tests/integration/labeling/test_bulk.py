@@ -31,6 +31,7 @@ from labeling_app.services.bulk import (
     label_in_bulk,
     undo_bulk,
 )
+from labeling_app.services.queues import update_queue
 from labeling_app.services.reviewing import decide
 from labeling_app.services.submitting import submit_label
 from labeling_app.services.undoing import undo_label
@@ -73,6 +74,27 @@ def test_label_in_bulk__one_labeler_each__labels_history_and_adoption(
     event = AuditEvent.objects.get(action="labels.bulk")
     assert event.summary == f"{queue.name}: 3 at once"
     assert list(bulks_of(queue)) == [bulk]
+
+
+def test_label_in_bulk__overlap_was_lowered_since_the_queue_was_read__all_have_their_labels(
+    queue_factory: Make, person: Make
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    update_queue(queue=LabelingQueue.objects.get(pk=queue.pk), actor=None, overlap=1)
+    bulk_label(queue, reviewer, "t1", "t2")
+    assert counts(queue, "t1", "t2") == [("adopted", 1, 0)] * 2
+
+
+def test_label_in_bulk__by_somebody_renamed_since__is_one_person_and_gets_none_of_them_again(
+    queue_factory: Make, person: Make
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    bulk_label(queue, reviewer, "t1", "t2")
+    reviewer.username = "renamed-reviewer"
+    reviewer.save()
+    assert ids(take(queue, reviewer)) == ["t3"]
+    with pytest.raises(NothingToLabel, match="2 labeled by you already"):
+        bulk_label(queue, reviewer, "t1", "t2")
 
 
 def test_label_in_bulk__two_labelers_each__the_next_label_settles(queue_factory: Make, person: Make) -> None:
