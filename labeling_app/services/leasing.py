@@ -49,15 +49,18 @@ _SESSION = f"""
      WHERE s.id = %s
        FOR NO KEY UPDATE OF s
 """
-# The smallest free slot. The items are locked, so nobody else can be taking it.
+# The smallest free slot. The items are locked, so nobody else can be taking it. Another overlap may have been stored since
+# the session was locked, and its items counted by that: what holds now is read here.
 _TAKE = """
-    WITH made AS (
+    WITH wanted AS (
+        SELECT overlap FROM labeling_app_labelingqueue WHERE id = %(queue)s
+    ), made AS (
         INSERT INTO labeling_app_lease
                (id, queue_id, item_id, labeler_id, session_id, slot, state, leased_at, expires_at, content_hash,
                 is_gold_check)
         SELECT w.lease, %(queue)s, w.item, %(labeler)s, %(session)s,
                CASE WHEN w.gold THEN 0 ELSE
-                   (SELECT min(s) FROM generate_series(1, %(overlap)s) s
+                   (SELECT min(s) FROM wanted, generate_series(1, wanted.overlap) s
                      WHERE NOT EXISTS (SELECT 1 FROM labeling_app_lease l
                                         WHERE l.item_id = w.item AND l.slot = s AND l.slot > 0
                                           AND l.state IN ('held', 'submitted'))) END,
@@ -66,8 +69,8 @@ _TAKE = """
                AS w(lease, item, hash, gold)
         RETURNING item_id, is_gold_check
     ), taken AS (
-        UPDATE labeling_app_queueitem i SET open_slots = least(i.open_slots, %(overlap)s - i.label_count) - 1
-          FROM made WHERE i.id = made.item_id AND NOT made.is_gold_check
+        UPDATE labeling_app_queueitem i SET open_slots = least(i.open_slots, wanted.overlap - i.label_count) - 1
+          FROM made, wanted WHERE i.id = made.item_id AND NOT made.is_gold_check
     )
     UPDATE labeling_app_labelingsession
        SET served = served + (SELECT count(*) FROM made), last_seen_at = %(at)s,
@@ -307,7 +310,6 @@ def _taken(
                 "queue": queue.pk,
                 "labeler": session.labeler_id,
                 "session": session.pk,
-                "overlap": queue.overlap,
                 "at": at,
                 "until": until,
                 "leases": [one.lease for one in found],
