@@ -69,7 +69,7 @@ def settle(
 
     `values` are what the queue's method says, where that was worked out for the whole queue before; items that got or
     lost labels since then are left alone. `locked` are the items themselves, instead of their ids, where the caller holds
-    their locks already: their states are set in memory too. `rows` are working rows that were read under these locks.
+    their locks already: their states are set in memory too. `rows` are working rows as they are under these locks.
     """
     if locked is not None:
         _settle(queue, locked, actor, values, rows or {})
@@ -107,12 +107,17 @@ def unadopt(
 
 
 def lock_items(queue: LabelingQueue, item_ids: Iterable[int]) -> list[QueueItem]:
-    """Return these items of the queue, locked in the order of their ids until the transaction ends."""
-    return list(
+    """Return these items of the queue, locked in the order of their ids until the transaction ends.
+
+    The queue gets the overlap of now: another may have been stored since it was read, or while the locks were waited for.
+    """
+    items = list(
         QueueItem.objects.select_for_update(no_key=True, of=("self",))
         .filter(pk__in=list(item_ids), queue=queue)
         .order_by("pk")
     )
+    queue.overlap = LabelingQueue.objects.values_list("overlap", flat=True).get(pk=queue.pk)
+    return items
 
 
 def reopen_decided(item_ids: Iterable[int], reason: str) -> set[int]:

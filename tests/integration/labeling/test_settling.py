@@ -12,7 +12,7 @@ from datasets_app.models import Example
 from datasets_app.services.curation.examples import bulk_upsert, update_example
 from datasets_app.services.curation.importing import ImportOptions
 from labeling_app.domain.consensus import ConsensusValue
-from labeling_app.models import LabelHistory, Review
+from labeling_app.models import LabelHistory, LabelingQueue, Review
 from labeling_app.services.events import example_validated, labels_disagree
 from labeling_app.services.recomputing import Recomputed, recompute_queue
 from labeling_app.services.settling import settle, unadopt
@@ -87,6 +87,14 @@ def test_settle__labels_are_missing__consensus_is_known_and_nothing_is_decided()
     settle(queue=queue, item_ids=[item.pk], actor=None)
     assert consensus_row(item).value == "B"
     assert (state_of(item), row_of(item).expected_output) == ("open", None)
+
+
+def test_settle__overlap_was_lowered_since_the_queue_was_read__that_one_counts() -> None:
+    queue = queue_of(contacts(), overlap=2)
+    item = give(queue, "c1", "B")
+    LabelingQueue.objects.filter(pk=queue.pk).update(overlap=1)
+    settle(queue=queue, item_ids=[item.pk], actor=None)
+    assert state_of(item) == "adopted"
 
 
 def test_settle__they_disagree__a_review_is_opened_with_the_agreement_and_told() -> None:
