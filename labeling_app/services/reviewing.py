@@ -103,6 +103,8 @@ def decide(
         elif outcome == Review.Outcome.REJECTED:
             _reject(review, item, comment, actor)
         elif outcome == Review.Outcome.SENT_BACK:
+            if item.state == QueueItem.State.REJECTED:  # it is to be labeled, so it is no longer out
+                _take_rejection_back(queue, item, actor)
             send_back(queue=queue, item=item, comment=comment, actor=actor, at=at)
         else:
             consensus = Consensus.objects.filter(pk=item.pk, adopted_at__isnull=False)

@@ -273,3 +273,19 @@ def test_undo_decision__sent_back_without_any_label__the_review_is_open_again(
     _send_back(review, reviewer)
     assert undo_decision(review_id=review.pk, actor=reviewer).outcome == ""
     assert _standing(queue) == before
+
+
+def test_decide__sent_back_after_it_had_been_rejected__is_no_longer_rejected(
+    queue_factory: Factory, labelers: list[Any], person: Callable[..., Any]
+) -> None:
+    queue, reviewer = queue_factory(overlap=2), person("reviewer")
+    first = _disputed(queue, labelers)
+    decide(review_id=first.pk, actor=reviewer, outcome="rejected", comment="Unreadable.")
+    again = open_review(queue=queue, item_id=first.item_id, reason="flagged", detail="It can be read.")
+    _send_back(again, reviewer)
+    row = Example.objects.get(branch=queue.branch, identity=first.item.example_id)
+    assert (row.validation_status, item_of(queue, "t1").state) == ("pending", "open")
+    undo_decision(review_id=again.pk, actor=reviewer)
+    assert item_of(queue, "t1").state == "review"
+    assert Label.objects.filter(item=first.item_id).count() == 2
+    assert verify_labels(deep=True).errors == []
