@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from datasets_app.models import Example, ExampleType
 from datasets_app.services.curation.examples import bulk_upsert
@@ -86,6 +86,32 @@ def test_labeling__without_a_connection__sends_all_later_exactly_once(
     page.context.set_offline(False)
     console.wait_sent()
     assert stored(queue, labeler) == given
+
+
+def test_labeling__undo_while_the_answer_is_being_sent_in_vain__brings_it_back(
+    visitor: Callable[..., Visitor],
+) -> None:
+    labeler = made("third-labeler", "labeler")
+    queue, classes = bank_queue("in-vain", 12, instructions="")
+    one = visitor("labeling-in-vain")
+    one.complaints = Tolerated("net::ERR_")
+    one.sign_in("third-labeler")
+    console = Labeling(one, queue)
+    page = console.open()
+    console.press("Alt+p")
+    held: list[Route] = []
+    page.route("**/submit", lambda route: held.append(route))
+    name = console.shown
+    label_some(console, classes, 1)
+    console.press("Alt+u")
+    expect(page.locator("#lc-name")).not_to_have_text(name)
+    held[0].abort()
+    expect(page.locator("#lc-name")).to_have_text(name)
+    assert console.waiting() == 0
+    page.unroute("**/submit")
+    console.press("Enter")
+    console.wait_sent()
+    assert stored(queue, labeler) == {name: {"label": classes[name]}}
 
 
 def test_labeling__loaded_anew_while_answers_wait__sends_them_then(visitor: Callable[..., Visitor]) -> None:

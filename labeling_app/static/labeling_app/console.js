@@ -293,7 +293,15 @@ async function recent() {
 function heard(what, record, answer) {
   if (what === "sent") sent(record, answer);
   else if (what === "trouble") trouble(record).catch(failed);
+  else if (what === "failed") undoIfWanted(record);
   drawStatus();
+}
+
+/** Whoever took an answer back while it was being sent gets it back when that has an end, a good one or not. */
+function undoIfWanted(record) {
+  if (wantsUndo !== record.key) return;
+  wantsUndo = "";
+  undo(answers.of(record.key));
 }
 
 function sent(record, answer) {
@@ -305,10 +313,7 @@ function sent(record, answer) {
     queue.signedOut = false;
     queue.take(answer);
   }
-  if (wantsUndo === record.key) {
-    wantsUndo = "";
-    undo(mineOf);
-  }
+  undoIfWanted(record);
   if (!queue.why && queue.lacking()) queue.fill();
 }
 

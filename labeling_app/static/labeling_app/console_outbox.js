@@ -8,7 +8,8 @@ const LONGEST_WAIT_MS = 30000;
 
 /**
  * Records: {key, queue, lease, kind: submit|skip|flag, body, at, due, what, state: waiting|trouble, error}.
- * `listener` is called with ("sent", record, answer), ("trouble", record), ("cancelled", record) and ("changed").
+ * `listener` is called with ("sent", record, answer), ("trouble", record), ("failed", record) when it is to be
+ * tried again, ("cancelled", record) and ("changed").
  * `extra(record)` gives what to add to the body at the moment of sending.
  */
 export function makeOutbox({ person, request, extra, listener }) {
@@ -136,6 +137,7 @@ export function makeOutbox({ person, request, extra, listener }) {
       outbox.signedOut = error instanceof SignedOut;
       if (!outbox.offline && !outbox.signedOut) throw error;
       later(Math.max(waitMs(), (error.retryAfterS || 0) * 1000));
+      listener("failed", record);
       listener("changed");
       return false;
     }
