@@ -168,7 +168,7 @@ def _known(held: HeldLease, answer: GivenAnswer) -> Submitted | GoldenError | No
             return _replay(earlier, answer)
     if held.lease.state != Lease.State.SUBMITTED:
         return None
-    label = Label.objects.filter(item=held.item, annotator=answer.labeler.get_username()).first()
+    label = Label.objects.filter(item=held.item, labeler=answer.labeler).first()
     if label is not None and _says_the_same(label, answer):
         return Submitted(label.pk, held.item.example_id, held.item.state, replayed=True)
     return None

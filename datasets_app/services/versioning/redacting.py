@@ -87,6 +87,8 @@ def redact(*, dataset: Dataset, example: str | uuid.UUID, reason: str, actor: An
         cursor.execute(_CONTENTS, [identity.pk, identity.pk])
         hashes = [row[0] for row in cursor]
         _put_on_record(dataset, erasure, hashes)
+        for table in ("stagedrow", "examplevector"):
+            cursor.execute(f"DELETE FROM datasets_app_{table} WHERE example_id = %s", [identity.pk])  # type: ignore[arg-type]
         elsewhere = erase_elsewhere(erasure)
         cursor.execute("DELETE FROM datasets_app_example WHERE example_id = %s", [identity.pk])
         rows = cursor.rowcount
@@ -100,8 +102,6 @@ def redact(*, dataset: Dataset, example: str | uuid.UUID, reason: str, actor: An
             {"stone": erasure.tombstone, "example": identity.pk, "hash": identity.pk.hex},
         )
         blanked = cursor.rowcount
-        for table in ("stagedrow", "examplevector"):
-            cursor.execute(f"DELETE FROM datasets_app_{table} WHERE example_id = %s", [identity.pk])  # type: ignore[arg-type]
         if not (hashes or rows or blanked or elsewhere):
             if was_redacted:
                 raise Redacted(f"Example “{identity}” was redacted already.")
