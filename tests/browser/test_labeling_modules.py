@@ -152,7 +152,7 @@ def test_outbox__fails_twice__sends_once_each_in_order(visitor: Callable[..., Vi
     }"""
     seen, events, cancelled, left = one.page.evaluate(script)
     assert seen == ["one", "three"]
-    assert events == ["cancelled two", "sent one", "sent three"]
+    assert events == ["cancelled two", "failed one", "failed one", "sent one", "sent three"]
     assert (cancelled, left) == ("two", 0)
 
 
