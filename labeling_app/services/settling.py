@@ -60,6 +60,7 @@ def settle(
     values: Mapping[int, ConsensusValue] | None = None,
     locked: Sequence[QueueItem] | None = None,
     rows: Mapping[uuid.UUID, WorkingAnswer] | None = None,
+    given: Mapping[int, GivenLabels] | None = None,
 ) -> None:
     """Bring items in line with the labels that they have now; items are locked in the order of their ids.
 
@@ -69,10 +70,11 @@ def settle(
 
     `values` are what the queue's method says, where that was worked out for the whole queue before; items that got or
     lost labels since then are left alone. `locked` are the items themselves, instead of their ids, where the caller holds
-    their locks already: their states are set in memory too. `rows` are working rows as they are under these locks.
+    their locks already: their states are set in memory too. `rows` are working rows, and `given`
+    all labels of these items, as they are under these locks.
     """
     if locked is not None:
-        _settle(queue, locked, actor, values, rows or {})
+        _settle(queue, locked, actor, values, rows or {}, given)
         return
     wanted = sorted(set(item_ids))
     for start in range(0, len(wanted), ITEMS_AT_ONCE):
@@ -154,9 +156,10 @@ def _settle(
     actor: Any,
     values: Mapping[int, ConsensusValue] | None,
     known_rows: Mapping[uuid.UUID, WorkingAnswer],
+    known_labels: Mapping[int, GivenLabels] | None = None,
 ) -> None:
     items = [item for item in locked if not item.is_gold]
-    given = _labels_of([item.pk for item in items])
+    given = known_labels or _labels_of([item.pk for item in items])
     method = queue.consensus_method
     if values is not None:
         items = [item for item in items if item.pk in values and item.pk in given]

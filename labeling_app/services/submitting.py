@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from datasets_app.domain.canonical import canonical_bytes, content_hash
+from datasets_app.domain.canonical import canonical_bytes, content_hash, loads_stored
 from datasets_app.domain.content import is_tombstone
 from datasets_app.errors import SchemaViolation
 from datasets_app.models import Example
@@ -34,6 +34,7 @@ from labeling_app.errors import (
 from labeling_app.models import Label, LabelHistory, LabelingQueue, Lease, QueueItem, Source
 from labeling_app.services.answer_types import answer_type, violations_of
 from labeling_app.services.assigning import require_open
+from labeling_app.services.consensus_report import AnnotatorsAnswer
 from labeling_app.services.events import label_submitted
 from labeling_app.services.given_answers import GivenAnswer, checked_answer
 from labeling_app.services.gold import judge
@@ -45,6 +46,7 @@ from labeling_app.services.keeping import (
 )
 from labeling_app.services.passing import flag, save_draft, skip
 from labeling_app.services.sessions import release_of_labeler
+from labeling_app.services.settlement_planning import GivenLabels
 from labeling_app.services.settling import settle
 from labeling_app.services.slots import end_leases, recount
 from labeling_app.services.submitted import SESSION_COLUMNS, Submitted, session_of
@@ -94,6 +96,8 @@ _STORE = f"""
     SELECT label.id, EXISTS (SELECT 1 FROM before),
            (SELECT overlap FROM labeling_app_labelingqueue WHERE id = %(queue)s),
            (SELECT e.updated_at FROM datasets_app_example e WHERE e.branch_id = %(branch)s AND e.example_id = %(example)s),
+           EXISTS (SELECT 1 FROM labeling_app_consensus WHERE item_id = %(item)s),
+           EXISTS (SELECT 1 FROM labeling_app_review WHERE item_id = %(item)s),
            seen.*
       FROM label LEFT JOIN seen ON true
 """
@@ -331,7 +335,7 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     with prepared_cursor() as cursor:
         cursor.execute(_STORE, _parameters(held, answer, at, gold))
         # while the lock was waited for, another overlap may have been stored, and the example edited
-        label, is_change, queue.overlap, edited_at, *session = cursor.fetchone()
+        label, is_change, queue.overlap, edited_at, has_consensus, has_review, *session = cursor.fetchone()
     item.label_count += not is_change
     was_check = held.lease.slot == 0 and not held.lease.is_gold_check
     if was_check or (is_change and held.is_held):
@@ -342,7 +346,10 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
     if not item.is_gold and not held.lease.is_gold_check and (is_change or item.label_count >= queue.overlap):
         row = held.row_now
         rows = {item.example_id: row} if row is not None and row.updated_at == edited_at else {}
-        settle(queue=queue, locked=[item], actor=answer.labeler, rows=rows)
+        given = None
+        if item.label_count == 1 and not (is_change or was_check):
+            given = {item.pk: _alone(held, answer, at, has_consensus, has_review)}
+        settle(queue=queue, locked=[item], actor=answer.labeler, rows=rows, given=given)
     if held.is_listened_to:
         label_submitted.send(
             LabelingQueue,
@@ -364,6 +371,22 @@ def _store(held: HeldLease, answer: GivenAnswer, at: datetime) -> Submitted:
         item.state,
         replayed=False,
         session=None if session[0] is None else session_of(answer.labeler, session),
+    )
+
+
+def _alone(
+    held: HeldLease, answer: GivenAnswer, at: datetime, has_consensus: bool, has_review: bool
+) -> GivenLabels:
+    """Return the labels of an item that has but this one, as they would be read."""
+    return GivenLabels(
+        answers=[
+            AnnotatorsAnswer(answer.labeler.get_username(), loads_stored(answer.text), answer.confidence)
+        ],
+        newest=at,
+        first_here=held.lease.leased_at,
+        inputs=frozenset({bytes(held.lease.content_hash)}),
+        has_consensus=has_consensus,
+        has_review=has_review,
     )
 
 

@@ -48,7 +48,7 @@ def test_submit__more_labels_wanted__takes_two_statements(
     assert statements(submit) == 2
 
 
-def test_submit__last_label_that_is_adopted__takes_five_statements(
+def test_submit__last_label_that_is_adopted__takes_four_statements(
     queue_factory: Factory, labelers: list[Any]
 ) -> None:
     queue = queue_factory()
@@ -58,7 +58,7 @@ def test_submit__last_label_that_is_adopted__takes_five_statements(
         statements(
             lambda: submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "a"}, key="k")
         )
-        == 5
+        == 4
     )
 
 

@@ -25,6 +25,7 @@ from labeling_app.errors import (
     UnknownLease,
 )
 from labeling_app.models import Draft, Label, LabelHistory, LabelingQueue, LabelingSession, Lease, QueueItem
+from labeling_app.services import settling, submitting
 from labeling_app.services.assigning import set_members
 from labeling_app.services.gold import pause_labeler, set_gold
 from labeling_app.services.queues import set_queue_state
@@ -353,3 +354,23 @@ def test_submit__gold_check__is_judged_and_counts_for_no_consensus(
         0,
     )
     assert Lease.objects.get(pk=seen.lease).slot == 0
+
+
+def test_submit__only_label_of_an_example__is_settled_as_it_would_be_read(
+    queue_factory: Factory, labelers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[Any] = []
+
+    def settle(**given: Any) -> None:
+        (item,) = given["locked"]
+        settled.append((given["given"], settling._labels_of([item.pk])))
+        settling.settle(**given)
+
+    monkeypatch.setattr(submitting, "settle", settle)
+    queue = queue_factory()
+    (task,) = take(queue, labelers[0])
+    submit_label(lease_id=task.lease, labeler=labelers[0], value=GOOD, confidence=0.8125)
+    submit_label(lease_id=task.lease, labeler=labelers[0], value={"label": "b"})
+    ((known, read), (unknown, _)) = settled
+    assert known == read
+    assert unknown is None
