@@ -17,7 +17,17 @@ def prepare(folder: str, rows: str, labelers: str, overlap: str) -> dict[str, An
     place.mkdir(parents=True, exist_ok=True)
     made = _prepare(rows=int(rows), labelers=int(labelers), overlap=int(overlap), folder=place)
     made.write(place / "prepared.json")
+    _at_rest()
     return {**made.seconds}
+
+
+def _at_rest() -> None:
+    """Bring the database to where it is some minutes after an import: vacuumed, and with nothing left to write out."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")
+        cursor.execute("CHECKPOINT")
 
 
 def alone(folder: str, calls: str) -> dict[str, Any]:
