@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from django.db import connection
@@ -16,25 +18,30 @@ def session() -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_in_child__loop_began_after_a_connection__has_a_session_of_its_own(
-    committed_db: str,
-) -> None:
-    before = session()
-    loop = asyncio.new_event_loop()
-    asyncio._set_running_loop(loop)  # as Playwright's, which calls the tests in a greenlet
+@contextmanager
+def running(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
+    """Let `loop` (None: none) be what runs in this thread, as Playwright's does, which calls the tests in a greenlet."""
+    before = asyncio._get_running_loop()
+    asyncio._set_running_loop(loop)
     try:
-        beside = session()
-
-        def ask() -> None:
-            assert session() not in (before, beside)
-
-        assert beside != before
-        assert in_child(ask)[0] == 0
+        yield
     finally:
         connection.close()
-        asyncio._set_running_loop(None)
-        loop.close()
-    assert session() == before
+        asyncio._set_running_loop(before)
+
+
+def test_in_child__loop_began_after_a_connection__has_a_session_of_its_own(committed_db: str) -> None:
+    with closing(asyncio.new_event_loop()) as loop, running(None):
+        without = session()
+        with running(loop):
+            beside = session()
+
+            def ask() -> None:
+                assert session() not in (without, beside)
+
+            assert beside != without
+            assert in_child(ask)[0] == 0
+        assert session() == without
 
 
 def test_in_child__error__is_told(committed_db: str) -> None:
