@@ -25,7 +25,7 @@ from goldenproject.kit.retries import retried
 from labeling_app.models import LabelingQueue, QueueItem
 from labeling_app.services.queue_progress import forget_progress
 from labeling_app.services.settling import settle
-from labeling_app.services.slots import recount, recount_held, rewind
+from labeling_app.services.slots import COUNTED, OPEN_SLOTS, recount, recount_held, rewind
 
 OVERLAP_JOB = "label_overlap"
 ITEMS_AT_ONCE = 20_000  # a second's work; more is done by a job
@@ -38,16 +38,11 @@ _LAST_OF_PART = """
 """
 # Index scans for each item of the part: its labels by label_once_per_annotator, its leases by lease_slot_once. Only what
 # differs is locked and written: `open_slots` rules an index, so each write costs an entry in all of them.
-_DIFFERING = """
+_DIFFERING = f"""
     SELECT w.id, NOT w.is_gold AND (w.state = 'labeled' AND l.n < q.overlap OR w.state = 'open' AND l.n >= q.overlap)
-      FROM labeling_app_queueitem w
-      JOIN labeling_app_labelingqueue q ON q.id = w.queue_id
-     CROSS JOIN LATERAL (SELECT count(*) AS n FROM labeling_app_label l WHERE l.item_id = w.id) l
-     CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.state = 'held') AS held, count(*) AS active
-                           FROM labeling_app_lease s
-                          WHERE s.item_id = w.id AND s.state IN ('held', 'submitted') AND s.slot > 0) s
+      FROM {COUNTED}
      WHERE w.queue_id = %s AND w.id > %s AND w.id <= %s
-       AND ((w.label_count, w.open_slots) IS DISTINCT FROM (l.n, greatest(0, q.overlap - greatest(l.n + s.held, s.active)))
+       AND ((w.label_count, w.open_slots) IS DISTINCT FROM (l.n, {OPEN_SLOTS})
             OR NOT w.is_gold AND (w.state = 'labeled' AND l.n < q.overlap OR w.state = 'open' AND l.n >= q.overlap))
      ORDER BY w.id
 """

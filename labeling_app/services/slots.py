@@ -13,16 +13,20 @@ from labeling_app.models import LabelingQueue, Lease
 # What counts is counted; the item's row must be locked before, or a lease made meanwhile would be overlooked. A lease
 # that was answered has its label, so the greater of both is the same, unless something was written past the services:
 # then no slot is open that a lease could not take.
-_RECOUNT = """
+COUNTED = """
+    labeling_app_queueitem w
+      JOIN labeling_app_labelingqueue q ON q.id = w.queue_id
+     CROSS JOIN LATERAL (SELECT count(*) AS n FROM labeling_app_label l WHERE l.item_id = w.id) l
+     CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.state = 'held') AS held, count(*) AS active
+                           FROM labeling_app_lease s
+                          WHERE s.item_id = w.id AND s.state IN ('held', 'submitted') AND s.slot > 0) s
+"""
+OPEN_SLOTS = "greatest(0, q.overlap - greatest(l.n + s.held, s.active))"
+_RECOUNT = f"""
     UPDATE labeling_app_queueitem i
        SET label_count = c.labels, open_slots = c.open
-      FROM (SELECT w.id, l.n AS labels, greatest(0, q.overlap - greatest(l.n + s.held, s.active)) AS open
-              FROM labeling_app_queueitem w
-              JOIN labeling_app_labelingqueue q ON q.id = w.queue_id
-             CROSS JOIN LATERAL (SELECT count(*) AS n FROM labeling_app_label l WHERE l.item_id = w.id) l
-             CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.state = 'held') AS held, count(*) AS active
-                                   FROM labeling_app_lease s
-                                  WHERE s.item_id = w.id AND s.state IN ('held', 'submitted') AND s.slot > 0) s
+      FROM (SELECT w.id, l.n AS labels, {OPEN_SLOTS} AS open
+              FROM {COUNTED}
              WHERE w.id = ANY(%s)) c
      WHERE i.id = c.id AND (i.label_count, i.open_slots) IS DISTINCT FROM (c.labels, c.open)
 """
